@@ -1,0 +1,101 @@
+"""Settings of a case: what a run depends on besides evidence and versions.
+
+They are written to ``case.toml``, hashed into every custody entry and recorded in exports, so that
+the same evidence, versions and settings give the same findings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tomllib
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from irkit.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Tunable values; every default carries its reason.
+
+    Attributes:
+        session_gap_minutes: idle time that ends a derived session (web-analytics convention).
+        fpr: promised false-positive rate per unit.
+        fdr: Benjamini-Hochberg level over all units and techniques.
+        deep: scan every response with the NER engine, not only what can matter.
+        threads: worker threads; 0 means all cores.
+        memory_limit_mb: ceiling of the database's own memory.
+        max_line_mb: longest single entry read; longer ones are quarantined.
+        max_expand_ratio: decompressed / compressed bytes above which a file is a suspected bomb.
+        max_nesting: deepest JSON nesting read.
+        seed: seed of everything sampled (review samples, benign unions).
+    """
+
+    session_gap_minutes: int = 30
+    fpr: float = 1e-3
+    fdr: float = 0.05
+    deep: bool = False
+    threads: int = 0
+    memory_limit_mb: int = 1024
+    max_line_mb: int = 64
+    max_expand_ratio: int = 1000
+    max_nesting: int = 200
+    seed: int = 20260101
+
+    def __post_init__(self) -> None:
+        """Check ranges.
+
+        Raises:
+            UsageError: a value is out of its range.
+        """
+        if not 0 < self.fpr < 1 or not 0 < self.fdr < 1:
+            raise UsageError("fpr and fdr must lie between 0 and 1", "try --fpr 0.001 --fdr 0.05")
+        if self.memory_limit_mb < 256:
+            raise UsageError("memory_limit_mb must be at least 256", "raise it in case.toml")
+
+    @property
+    def worker_threads(self) -> int:
+        """Threads to use on this machine (never part of the hash: results do not depend on it)."""
+        return self.threads or os.cpu_count() or 1
+
+    def digest(self) -> str:
+        """SHA-256 over the values that can change a result."""
+        data = asdict(self)
+        for machine_only in ("threads", "memory_limit_mb"):
+            data.pop(machine_only)
+        canonical = json.dumps(data, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    def as_toml(self) -> str:
+        """Render the ``[settings]`` table of ``case.toml``."""
+        lines = ["[settings]"]
+        for name, value in asdict(self).items():
+            lines.append(f"{name} = {json.dumps(value)}")
+        return "\n".join(lines) + "\n"
+
+    @classmethod
+    def from_toml(cls, path: Path) -> Settings:
+        """Read the ``[settings]`` table of a ``case.toml``.
+
+        Raises:
+            UsageError: the file is missing, no TOML, or names an unknown or ill-typed setting.
+        """
+        try:
+            table = tomllib.loads(path.read_text("utf-8")).get("settings", {})
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise UsageError(f"{path}: cannot read the settings: {error}") from error
+        known = {field.name: field.default for field in fields(cls)}
+        values: dict[str, int | float | bool] = {}
+        for name, value in table.items():
+            if name not in known:
+                raise UsageError(f"{path}: unknown setting '{name}'", "known: " + ", ".join(known))
+            default = known[name]
+            if isinstance(default, float) and isinstance(value, int):
+                value = float(value)
+            if type(value) is not type(default):
+                kind = type(default).__name__
+                raise UsageError(f"{path}: setting '{name}' must be of type {kind}")
+            values[name] = value
+        return cls(**values)  # type: ignore[arg-type]
