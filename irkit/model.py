@@ -142,7 +142,7 @@ class TechniqueTags:
     profile: Profile
 
 
-#: Source: MITRE ATLAS 5.6.0; NIST AI 100-2 E2025 attack ids; OWASP Top 10 for LLM applications 2025.
+#: Sources: MITRE ATLAS 5.6.0; NIST AI 100-2 E2025; OWASP Top 10 for LLM applications 2025.
 #: Attribute inference has no NIST id of its own and is reported in the data-reconstruction family;
 #: property inference has no ATLAS id of its own and falls under T0024.000's wording.
 TECHNIQUE_TAGS: dict[Technique, TechniqueTags] = {

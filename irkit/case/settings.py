@@ -12,6 +12,7 @@ import os
 import tomllib
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from irkit.errors import UsageError
 
@@ -86,8 +87,8 @@ class Settings:
             table = tomllib.loads(path.read_text("utf-8")).get("settings", {})
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise UsageError(f"{path}: cannot read the settings: {error}") from error
-        known = {field.name: field.default for field in fields(cls)}
-        values: dict[str, int | float | bool] = {}
+        known: dict[str, Any] = {field.name: field.default for field in fields(cls)}
+        values: dict[str, Any] = {}
         for name, value in table.items():
             if name not in known:
                 raise UsageError(f"{path}: unknown setting '{name}'", "known: " + ", ".join(known))
@@ -98,4 +99,4 @@ class Settings:
                 kind = type(default).__name__
                 raise UsageError(f"{path}: setting '{name}' must be of type {kind}")
             values[name] = value
-        return cls(**values)  # type: ignore[arg-type]
+        return cls(**values)

@@ -218,7 +218,7 @@ class Case:
             table: a table of the schema (never text from evidence).
             rows: Arrow table or Polars frame whose column names exist in the table.
         """
-        arrow = rows if not hasattr(rows, "to_arrow") else rows.to_arrow()
+        arrow: pa.Table = rows.to_arrow() if hasattr(rows, "to_arrow") else rows
         if arrow.num_rows == 0:
             return
         columns = ", ".join(f'"{name}"' for name in arrow.column_names)
