@@ -5,6 +5,7 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from irkit.case import CustodyLog, fixed_clock
 from irkit.errors import EvidenceMismatch
 

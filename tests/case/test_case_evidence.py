@@ -4,9 +4,11 @@ import errno
 import hashlib
 import json
 import os
+from pathlib import Path
 
 import bagit
 import pytest
+
 from irkit.case import Case, evidence
 from irkit.errors import EvidenceMismatch, ExitCode, StorageError, UsageError
 from irkit.model import EvidenceState
@@ -95,7 +97,7 @@ def test_full_disk_keeps_what_was_preserved_and_says_what_to_do(case, logs, monk
     def full(fd):
         calls.append(fd)
         # Custody entries are flushed too: fail on the second evidence file only.
-        if os.readlink(f"/proc/self/fd/{fd}").endswith("0002-b.jsonl.partial"):
+        if str(Path(f"/proc/self/fd/{fd}").readlink()).endswith("0002-b.jsonl.partial"):
             raise OSError(errno.ENOSPC, "No space left on device")
         real(fd)
 

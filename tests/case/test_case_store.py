@@ -7,6 +7,7 @@ import sys
 import duckdb
 import polars as pl
 import pytest
+
 from irkit.case import Case, Settings
 from irkit.case.schema import MIGRATIONS
 from irkit.errors import CaseBusy, ExitCode, StorageError, UsageError
