@@ -1,0 +1,158 @@
+"""Evidence files, the custody log and what could not be read."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from irkit.case.views.exposures import Page
+from irkit.case.views.times import utc
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from irkit.case.custody import CustodyLog
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """One preserved file: integrity and reading account."""
+
+    source_id: int
+    path: str
+    original_path: str
+    sha256: str
+    bytes: int
+    storage: str
+    state: str
+    checked_at: datetime | None
+    format: str | None
+    format_confidence: float | None
+    entries: int | None
+    records: int | None
+    blanks: int | None
+    quarantined: int | None
+    first_event: datetime | None
+    last_event: datetime | None
+    capabilities: tuple[tuple[str, str], ...]
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineRow:
+    """One entry that could not be read, with where it lies and why."""
+
+    source_id: int
+    source: str
+    entry_no: int
+    byte_offset: int
+    byte_len: int
+    sha256: str
+    error_code: str
+    error_text: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class CustodyRow:
+    """One line of the custody log."""
+
+    index: int
+    at: str
+    who: str
+    action: str
+    detail: str
+    hash: str
+
+
+def sources(con: duckdb.DuckDBPyConnection) -> tuple[SourceRow, ...]:
+    """Return every preserved file."""
+    found = con.execute(
+        "SELECT source_id, path, original_path, sha256, bytes, storage, state, checked_at, format,"
+        " format_confidence, entries, records, blanks, quarantined, min_event_time,"
+        " max_event_time, capability, note FROM evidence_source ORDER BY source_id"
+    ).fetchall()
+    return tuple(
+        SourceRow(
+            int(row[0]),
+            row[1],
+            row[2],
+            row[3],
+            int(row[4]),
+            row[5],
+            row[6],
+            utc(row[7]),
+            row[8],
+            row[9],
+            row[10],
+            row[11],
+            row[12],
+            row[13],
+            utc(row[14]),
+            utc(row[15]),
+            _capabilities(row[16]),
+            str(row[17] or ""),
+        )
+        for row in found
+    )
+
+
+def _capabilities(text: str | None) -> tuple[tuple[str, str], ...]:
+    try:
+        values = json.loads(text or "{}")
+    except ValueError:
+        return ()
+    if not isinstance(values, dict):
+        return ()
+    words = {True: "yes", False: "no", None: "unknown"}
+    return tuple(
+        (str(name), words[value] if value in (True, False, None) else json.dumps(value))
+        for name, value in sorted(values.items())
+        if not isinstance(value, dict)
+    )
+
+
+def quarantine(
+    con: duckdb.DuckDBPyConnection, *, offset: int = 0, limit: int = 200
+) -> Page[QuarantineRow]:
+    """Return a page of unreadable entries."""
+    found = con.execute(
+        "SELECT q.source_id, coalesce(e.original_path, ''), q.entry_no, q.byte_offset, q.byte_len,"
+        " q.sha256, q.error_code, q.error_text, coalesce(q.state, ''), count(*) OVER ()"
+        " FROM quarantine q LEFT JOIN evidence_source e USING (source_id)"
+        " ORDER BY q.source_id, q.entry_no, q.byte_offset LIMIT ? OFFSET ?",
+        [limit, offset],
+    ).fetchall()
+    total = int(found[0][-1]) if found else 0
+    return Page(tuple(QuarantineRow(*row[:9]) for row in found), total, offset)
+
+
+def quarantine_raw(
+    con: duckdb.DuckDBPyConnection, source_id: int, entry_no: int, *, limit: int = 2048
+) -> bytes:
+    """Return the first bytes of an unreadable entry, as they lie in the evidence."""
+    row = con.execute(
+        "SELECT raw FROM quarantine WHERE source_id = ? AND entry_no = ?"
+        " ORDER BY byte_offset LIMIT 1",
+        [source_id, entry_no],
+    ).fetchone()
+    return bytes(row[0])[:limit] if row and row[0] is not None else b""
+
+
+def custody_rows(log: CustodyLog, *, last: int = 500) -> tuple[CustodyRow, ...]:
+    """Return the last lines of the custody log, newest first, having checked the whole chain.
+
+    Raises:
+        EvidenceMismatch: the log is damaged.
+    """
+    tail: deque[CustodyRow] = deque(maxlen=last)
+    for entry in log.entries():
+        detail = ", ".join(
+            f"{name}={value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+            for name, value in sorted(entry.detail.items())
+        )
+        tail.append(CustodyRow(entry.index, entry.at, entry.who, entry.action, detail, entry.hash))
+    return tuple(reversed(tail))

@@ -1,0 +1,292 @@
+"""Exposures and the people they concern, with what reviewers decided."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from irkit.case.views.filters import Column, Filter, order_by
+from irkit.case.views.times import utc
+
+if TYPE_CHECKING:
+    import duckdb
+
+Row = TypeVar("Row")
+
+
+class Verdict(StrEnum):
+    """A reviewer's word on one exposure; the last one counts, all are kept."""
+
+    CONFIRM = "confirm"
+    REJECT = "reject"
+    UNSURE = "unsure"
+    UNDO = "undo"
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Row]):
+    """A page of rows and how many there are in all."""
+
+    rows: tuple[Row, ...]
+    total: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExposureRow:
+    """One emitted passage, values masked."""
+
+    exposure_id: str
+    record_id: str
+    at: datetime | None
+    credential: str | None
+    provenance: str
+    level: str
+    doc_id: str | None
+    matched_chars: int
+    leaked_chars: int
+    entity_types: tuple[str, ...]
+    value_masked: str
+    subjects: int
+    verdict: str | None
+    note: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExposureDetail:
+    """One emitted passage in its place; ``body`` is the response as logged, unmasked."""
+
+    row: ExposureRow
+    request_id: str | None
+    choice: int
+    start: int
+    end: int
+    body: str
+    method: str
+    df: int | None
+    subtracted_chars: int
+    categories: tuple[str, ...]
+    subjects: tuple[SubjectRow, ...]
+    reviews: tuple[tuple[str, str, str, datetime | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectRow:
+    """One affected person, under the case's own key."""
+
+    subject_key: str
+    label_masked: str
+    status: str
+    categories: tuple[str, ...]
+    special_category: bool
+    child: bool
+    countries: tuple[str, ...]
+    exposures: int
+    first_exposed: datetime | None
+    last_exposed: datetime | None
+    link_method: str
+
+
+#: The last verdict per exposure; an undo brings back "not reviewed".
+_LAST_REVIEW = """
+SELECT exposure_id, last(verdict ORDER BY reviewed_at, rowid) AS verdict,
+  last(note ORDER BY reviewed_at, rowid) AS note FROM review GROUP BY exposure_id
+"""
+
+_EXPOSURES = f"""
+SELECT e.exposure_id, e.record_id, r.event_time, r.credential_id, e.provenance, e.level, e.doc_id,
+  e.matched_chars, e.leaked_chars, coalesce(e.entity_types, []) AS entity_types,
+  coalesce(e.value_masked, '') AS value_masked, coalesce(s.n, 0) AS subjects,
+  CASE WHEN v.verdict = 'undo' THEN NULL ELSE v.verdict END AS verdict,
+  CASE WHEN v.verdict = 'undo' THEN NULL ELSE v.note END AS note,
+  coalesce(CASE WHEN v.verdict = 'undo' THEN NULL ELSE v.verdict END, 'open') AS review_state
+FROM exposure e
+LEFT JOIN query_record r USING (record_id)
+LEFT JOIN ({_LAST_REVIEW}) v USING (exposure_id)
+LEFT JOIN (SELECT exposure_id, count(*) AS n FROM exposure_subject GROUP BY exposure_id) s
+  USING (exposure_id)
+"""
+
+_EXPOSURE_COLUMNS = (
+    Column("id", "exposure_id", "text"),
+    Column("time", "event_time", "time"),
+    Column("actor", "credential_id", "text"),
+    Column("provenance", "provenance", "text"),
+    Column("level", "level", "text"),
+    Column("doc", "doc_id", "text"),
+    Column("chars", "leaked_chars", "number"),
+    Column("type", "entity_types", "list"),
+    Column("people", "subjects", "number"),
+    Column("review", "review_state", "text"),
+    Column("record", "record_id", "text"),
+)
+
+_SUBJECT_COLUMNS = (
+    Column("key", "subject_key", "text"),
+    Column("status", "status", "text"),
+    Column("category", "categories", "list"),
+    Column("country", "countries", "list"),
+    Column("special", "special_category", "text"),
+    Column("child", "child", "text"),
+    Column("exposures", "exposures", "number"),
+    Column("first", "first_exposed", "time"),
+    Column("last", "last_exposed", "time"),
+)
+
+
+def exposure_columns() -> tuple[Column, ...]:
+    """Return the fields that exposures may be filtered and sorted on."""
+    return _EXPOSURE_COLUMNS
+
+
+def subject_columns() -> tuple[Column, ...]:
+    """Return the fields that subjects may be filtered and sorted on."""
+    return _SUBJECT_COLUMNS
+
+
+def exposures(
+    con: duckdb.DuckDBPyConnection,
+    *,
+    where: Filter | None = None,
+    sort: str = "time",
+    descending: bool = False,
+    offset: int = 0,
+    limit: int = 200,
+) -> Page[ExposureRow]:
+    """Return a page of exposures.
+
+    Raises:
+        FilterError: unknown sort field.
+    """
+    condition = where or Filter("TRUE", ())
+    order = order_by(_EXPOSURE_COLUMNS, sort, descending, "event_time NULLS LAST, exposure_id")
+    found = con.execute(
+        f"SELECT *, count(*) OVER () FROM ({_EXPOSURES}) WHERE {condition.sql} {order}"
+        " LIMIT ? OFFSET ?",
+        [*condition.params, limit, offset],
+    ).fetchall()
+    total = int(found[0][-1]) if found else 0
+    return Page(tuple(_exposure(row) for row in found), total, offset)
+
+
+def _exposure(row: tuple[Any, ...]) -> ExposureRow:
+    return ExposureRow(
+        str(row[0]),
+        str(row[1]),
+        utc(row[2]),
+        row[3],
+        str(row[4]),
+        str(row[5]),
+        row[6],
+        int(row[7]),
+        int(row[8]),
+        tuple(row[9]),
+        str(row[10]),
+        int(row[11]),
+        row[12],
+        row[13],
+    )
+
+
+def exposure_detail(con: duckdb.DuckDBPyConnection, exposure_id: str) -> ExposureDetail | None:
+    """Return one exposure with its response, the people it concerns and its review history."""
+    row = con.execute(
+        f"SELECT * FROM ({_EXPOSURES}) WHERE exposure_id = ? LIMIT 1", [exposure_id]
+    ).fetchone()
+    extra = con.execute(
+        "SELECT r.request_id, e.choice, e.response_start, e.response_end, e.method, e.df,"
+        " e.subtracted_chars, e.categories, coalesce(t.body, p.body, '')"
+        " FROM exposure e LEFT JOIN query_record r USING (record_id)"
+        " LEFT JOIN query_choice c ON c.record_id = e.record_id AND c.choice = e.choice"
+        " LEFT JOIN text t ON t.text_id = c.text_id"
+        " LEFT JOIN text p ON p.text_id = r.response_text_id AND e.choice = 0"
+        " WHERE e.exposure_id = ? LIMIT 1",
+        [exposure_id],
+    ).fetchone()
+    if row is None or extra is None:
+        return None
+    people = con.execute(
+        f"{_SUBJECTS} WHERE subject_key IN"
+        " (SELECT subject_key FROM exposure_subject WHERE exposure_id = ?)"
+        " ORDER BY subject_key LIMIT 50",
+        [exposure_id],
+    ).fetchall()
+    reviews = con.execute(
+        "SELECT verdict, coalesce(note, ''), reviewer, reviewed_at FROM review"
+        " WHERE exposure_id = ? ORDER BY reviewed_at, rowid",
+        [exposure_id],
+    ).fetchall()
+    return ExposureDetail(
+        _exposure(row),
+        extra[0],
+        int(extra[1]),
+        int(extra[2]),
+        int(extra[3]),
+        str(extra[8]),
+        str(extra[4]),
+        extra[5],
+        int(extra[6]),
+        tuple(extra[7] or ()),
+        tuple(_subject(person) for person in people),
+        tuple((str(v), str(n), str(w), utc(at)) for v, n, w, at in reviews),
+    )
+
+
+_SUBJECTS = (
+    "SELECT subject_key, coalesce(label_masked, '') AS label_masked, status,"
+    " coalesce(categories, []) AS categories, coalesce(special_category, false)"
+    " AS special_category, coalesce(child, false) AS child, coalesce(countries, []) AS countries,"
+    " coalesce(exposures, 0) AS exposures, first_exposed, last_exposed,"
+    " coalesce(link_method, '') AS link_method FROM subject"
+)
+
+
+def subjects(
+    con: duckdb.DuckDBPyConnection,
+    *,
+    where: Filter | None = None,
+    sort: str = "status",
+    descending: bool = False,
+    offset: int = 0,
+    limit: int = 200,
+) -> Page[SubjectRow]:
+    """Return a page of affected people; the default order puts confirmed ones first.
+
+    Raises:
+        FilterError: unknown sort field.
+    """
+    condition = where or Filter("TRUE", ())
+    order = order_by(_SUBJECT_COLUMNS, sort, descending, "exposures DESC, subject_key")
+    found = con.execute(
+        f"SELECT *, count(*) OVER () FROM ({_SUBJECTS}) WHERE {condition.sql} {order}"
+        " LIMIT ? OFFSET ?",
+        [*condition.params, limit, offset],
+    ).fetchall()
+    total = int(found[0][-1]) if found else 0
+    return Page(tuple(_subject(row) for row in found), total, offset)
+
+
+def _subject(row: tuple[Any, ...]) -> SubjectRow:
+    return SubjectRow(
+        str(row[0]),
+        str(row[1]),
+        str(row[2]),
+        tuple(row[3]),
+        bool(row[4]),
+        bool(row[5]),
+        tuple(row[6]),
+        int(row[7]),
+        utc(row[8]),
+        utc(row[9]),
+        str(row[10]),
+    )
+
+
+def review_counts(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """Count exposures by review state: confirm, reject, unsure, open."""
+    found = con.execute(
+        f"SELECT review_state, count(*) FROM ({_EXPOSURES}) GROUP BY 1 ORDER BY 1"
+    ).fetchall()
+    return {str(state): int(count) for state, count in found}

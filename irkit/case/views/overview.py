@@ -1,0 +1,363 @@
+"""What the first screen says: the next deadline, the reach of the evidence, the funnel."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from irkit.case.views.actors import ActorRow, actors
+from irkit.case.views.times import utc
+from irkit.model import EvidenceState
+
+if TYPE_CHECKING:
+    import duckdb
+
+#: Bucket widths of the timeline in seconds: the steps that people read as round.
+_WIDTHS = (
+    1,
+    2,
+    5,
+    10,
+    15,
+    30,
+    60,
+    120,
+    300,
+    600,
+    900,
+    1800,
+    3600,
+    7200,
+    10800,
+    21600,
+    43200,
+    86400,
+    172800,
+    604800,
+    1209600,
+    2592000,
+    7776000,
+    31536000,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FunnelStep:
+    """One narrowing from queries to people; ``low``/``high`` bound an estimated ``best``."""
+
+    key: str
+    label: str
+    best: int
+    low: int | None = None
+    high: int | None = None
+    method: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceSummary:
+    """State of the preserved files as last checked, and what of them could be read."""
+
+    files: int
+    bytes: int
+    verified: int
+    mismatch: int
+    unverifiable: int
+    checked_at: datetime | None
+    entries: int
+    records: int
+    quarantined: int
+    first_event: datetime | None
+    last_event: datetime | None
+
+    @property
+    def state(self) -> EvidenceState | None:
+        """The worst state of any file; None where nothing is preserved yet."""
+        if not self.files:
+            return None
+        if self.mismatch:
+            return EvidenceState.MISMATCH
+        return EvidenceState.UNVERIFIABLE if self.unverifiable else EvidenceState.VERIFIED
+
+
+@dataclass(frozen=True, slots=True)
+class ObligationRow:
+    """One legal regime as last assessed; ``applies`` is yes, no or unknown, never hidden."""
+
+    regime: str
+    rule: str
+    applies: str
+    reason: str
+    instants: tuple[DeadlineRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlineRow:
+    """One instant by which something is due."""
+
+    regime: str
+    rule: str
+    kind: str
+    at: datetime | None
+    basis: str
+    certainty: str
+    applies: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineBucket:
+    """Activity in one span of time starting at ``start``."""
+
+    start: datetime
+    queries: int
+    flagged: int
+    exposures: int
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Everything the first screen shows, read in one go."""
+
+    title: str
+    synthetic: bool
+    funnel: tuple[FunnelStep, ...]
+    evidence: EvidenceSummary
+    deadline: DeadlineRow | None
+    buckets: tuple[TimelineBucket, ...]
+    bucket_seconds: int
+    top: tuple[ActorRow, ...]
+    flagged_actors: int
+    stages_done: tuple[str, ...]
+
+
+def overview(con: duckdb.DuckDBPyConnection, *, now: datetime, buckets: int = 60) -> Overview:
+    """Read the first screen; a few aggregates over the case, whatever its size."""
+    meta = dict(con.execute("SELECT key, value FROM meta ORDER BY key").fetchall())
+    series, width = timeline(con, buckets)
+    page = actors(con, sort="tier", limit=8)
+    stages = con.execute(
+        "SELECT DISTINCT stage FROM stage_progress WHERE status = 'done' ORDER BY stage"
+    ).fetchall()
+    return Overview(
+        title=str(meta.get("title", "")),
+        synthetic=meta.get("synthetic") == "true",
+        funnel=funnel(con),
+        evidence=evidence_summary(con),
+        deadline=next_deadline(con, now),
+        buckets=series,
+        bucket_seconds=width,
+        top=page.rows,
+        flagged_actors=page.total,
+        stages_done=tuple(str(row[0]) for row in stages),
+    )
+
+
+def funnel(con: duckdb.DuckDBPyConnection) -> tuple[FunnelStep, ...]:
+    """Narrow from queries over flagged ones and emitted passages to records and people."""
+    queries = _one(con, "SELECT count(*) FROM query_record WHERE duplicate_of IS NULL")
+    flagged = _one(con, f"SELECT count(*) FROM ({_FLAGGED_RECORDS})")
+    leaking = _one(
+        con,
+        "SELECT count(DISTINCT e.record_id) FROM exposure e LEFT JOIN"
+        " (SELECT exposure_id, last(verdict ORDER BY reviewed_at) AS verdict FROM review"
+        "  GROUP BY exposure_id) v USING (exposure_id)"
+        " WHERE e.provenance = 'memorised' AND coalesce(v.verdict, '') <> 'reject'",
+    )
+    steps = [
+        FunnelStep("queries", "queries logged", queries),
+        FunnelStep("flagged", "by flagged actors", flagged),
+        FunnelStep("responses", "responses that leaked", leaking),
+    ]
+    counts = {
+        str(name): (low, best, high, str(method or ""))
+        for name, low, best, high, method in con.execute(
+            "SELECT name, min, best, max, method FROM scope_count ORDER BY name"
+        ).fetchall()
+    }
+    for key, label, fallback in (
+        ("records", "training records exposed", _RECORDS),
+        ("subjects", "people affected", _SUBJECTS),
+    ):
+        if key in counts:
+            low, best, high, method = counts[key]
+            steps.append(
+                FunnelStep(key, label, int(best or 0), int(low or 0), int(high or 0), method)
+            )
+        else:
+            steps.append(FunnelStep(key, label, _one(con, fallback)))
+    return tuple(steps)
+
+
+_RECORDS = "SELECT count(DISTINCT doc_id) FROM exposure WHERE provenance = 'memorised'"
+_SUBJECTS = "SELECT count(*) FROM subject WHERE status <> 'unverified'"
+
+#: Records of units that were selected (tier A or B), from their onset's lower bound on.
+_FLAGGED_RECORDS = """
+WITH unit AS (
+  SELECT unit_kind, unit, min(coalesce(onset_low, onset, TIMESTAMP '0001-01-01')) AS since
+  FROM finding WHERE tier IN ('A', 'B') GROUP BY unit_kind, unit)
+SELECT r.record_id, r.event_time FROM query_record r
+JOIN unit u ON u.unit_kind = 'credential' AND u.unit = r.credential_id
+WHERE r.duplicate_of IS NULL AND coalesce(r.event_time >= u.since, true)
+UNION
+SELECT r.record_id, r.event_time FROM query_record r
+JOIN unit u ON u.unit_kind = 'source_ip' AND u.unit = r.client_ip
+WHERE r.duplicate_of IS NULL AND coalesce(r.event_time >= u.since, true)
+UNION
+SELECT r.record_id, r.event_time FROM query_record r
+JOIN record_session s USING (record_id)
+JOIN unit u ON u.unit_kind = 'session' AND u.unit = s.session_key
+WHERE r.duplicate_of IS NULL AND coalesce(r.event_time >= u.since, true)
+"""
+
+
+def evidence_summary(con: duckdb.DuckDBPyConnection) -> EvidenceSummary:
+    """Sum up the evidence table."""
+    row = con.execute(
+        "SELECT count(*), coalesce(sum(bytes), 0),"
+        " count(*) FILTER (state = 'verified'), count(*) FILTER (state = 'mismatch'),"
+        " count(*) FILTER (state NOT IN ('verified', 'mismatch')), min(checked_at),"
+        " coalesce(sum(entries), 0), coalesce(sum(records), 0), coalesce(sum(quarantined), 0),"
+        " min(min_event_time), max(max_event_time) FROM evidence_source"
+    ).fetchone()
+    assert row is not None  # an aggregate without GROUP BY always yields one row
+    files, size, verified, mismatch, other = (int(value) for value in row[:5])
+    return EvidenceSummary(
+        files,
+        size,
+        verified,
+        mismatch,
+        other,
+        utc(row[5]),
+        int(row[6]),
+        int(row[7]),
+        int(row[8]),
+        utc(row[9]),
+        utc(row[10]),
+    )
+
+
+def obligations(con: duckdb.DuckDBPyConnection) -> tuple[ObligationRow, ...]:
+    """List every regime with its instants, applicable ones first."""
+    found = con.execute(
+        "SELECT regime, rule, applies, reason, instants FROM obligation ORDER BY"
+        " CASE applies WHEN 'yes' THEN 0 WHEN 'unknown' THEN 1 ELSE 2 END, regime, rule"
+    ).fetchall()
+    rows = []
+    for regime, rule, applies, reason, instants in found:
+        rows.append(
+            ObligationRow(
+                str(regime),
+                str(rule),
+                str(applies),
+                str(reason or ""),
+                tuple(_instants(str(regime), str(rule), str(applies), instants)),
+            )
+        )
+    return tuple(rows)
+
+
+def deadlines(con: duckdb.DuckDBPyConnection) -> tuple[DeadlineRow, ...]:
+    """List every dated instant of regimes that apply or may apply, earliest first."""
+    found = [
+        instant
+        for row in obligations(con)
+        if row.applies != "no"
+        for instant in row.instants
+        if instant.at is not None
+    ]
+    return tuple(
+        sorted(found, key=lambda d: (d.at or datetime.max.replace(tzinfo=UTC), d.regime, d.kind))
+    )
+
+
+def next_deadline(con: duckdb.DuckDBPyConnection, now: datetime) -> DeadlineRow | None:
+    """Return the earliest deadline still ahead, else the one missed last; None where none is known.
+
+    A regime that certainly applies goes before one that may apply.
+    """
+    known = [row for row in deadlines(con) if row.at is not None]
+    for applies in ("yes", "unknown"):
+        rows = [row for row in known if row.applies == applies]
+        ahead = [row for row in rows if row.at is not None and row.at >= now]
+        if ahead:
+            return ahead[0]
+        if rows:
+            return rows[-1]
+    return None
+
+
+def _instants(regime: str, rule: str, applies: str, text: str | None) -> list[DeadlineRow]:
+    try:
+        items = json.loads(text or "[]")
+    except ValueError:
+        return []
+    return [
+        DeadlineRow(
+            regime,
+            rule,
+            str(item.get("kind", "")),
+            _instant(item.get("at_utc") or item.get("at")),
+            str(item.get("basis", "")),
+            str(item.get("certainty", "")),
+            applies,
+        )
+        for item in (items if isinstance(items, list) else [])
+        if isinstance(item, dict)
+    ]
+
+
+def _instant(value: Any) -> datetime | None:
+    try:
+        return utc(datetime.fromisoformat(str(value)))
+    except ValueError:
+        return None
+
+
+def timeline(
+    con: duckdb.DuckDBPyConnection, buckets: int
+) -> tuple[tuple[TimelineBucket, ...], int]:
+    """Count queries, flagged queries and exposures per bucket of a round width.
+
+    Returns:
+        At most ``buckets`` consecutive buckets without holes, and their width in seconds.
+    """
+    row = con.execute(
+        "SELECT min(event_time), max(event_time) FROM query_record WHERE duplicate_of IS NULL"
+    ).fetchone()
+    if row is None or row[0] is None:
+        return (), 0
+    first, last = row
+    span = max((last - first).total_seconds(), 1.0)
+    width = next((w for w in _WIDTHS if span / w <= max(buckets - 1, 1)), _WIDTHS[-1])
+    found = con.execute(
+        f"""
+        WITH q AS (
+          SELECT CAST(floor(epoch(event_time) / $w) AS BIGINT) AS b, count(*) AS n
+          FROM query_record WHERE duplicate_of IS NULL AND event_time IS NOT NULL GROUP BY b),
+        f AS (
+          SELECT CAST(floor(epoch(event_time) / $w) AS BIGINT) AS b, count(*) AS n
+          FROM ({_FLAGGED_RECORDS}) WHERE event_time IS NOT NULL GROUP BY b),
+        x AS (
+          SELECT CAST(floor(epoch(r.event_time) / $w) AS BIGINT) AS b, count(*) AS n
+          FROM exposure e JOIN query_record r USING (record_id)
+          WHERE e.provenance = 'memorised' AND r.event_time IS NOT NULL GROUP BY b)
+        SELECT q.b, q.n, coalesce(f.n, 0), coalesce(x.n, 0)
+        FROM q LEFT JOIN f USING (b) LEFT JOIN x USING (b) ORDER BY q.b
+        """,
+        {"w": width},
+    ).fetchall()
+    by_bucket = {int(b): (int(q), int(f), int(x)) for b, q, f, x in found}
+    low, high = min(by_bucket), max(by_bucket)
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    series = tuple(
+        TimelineBucket(epoch + timedelta(seconds=b * width), *by_bucket.get(b, (0, 0, 0)))
+        for b in range(low, min(high, low + 10 * buckets) + 1)
+    )
+    return series, width
+
+
+def _one(con: duckdb.DuckDBPyConnection, sql: str) -> int:
+    row = con.execute(sql).fetchone()
+    return int(row[0] or 0) if row else 0
