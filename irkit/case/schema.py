@@ -82,9 +82,10 @@ INITIAL = Migration(
         " credential_id VARCHAR, client_ip VARCHAR, started TIMESTAMP, ended TIMESTAMP,"
         " queries BIGINT)",
         "CREATE TABLE record_session (record_id VARCHAR NOT NULL, session_key VARCHAR NOT NULL)",
-        # Training corpus as given; bodies stay in the corpus files.
-        "CREATE TABLE corpus_doc (doc_id VARCHAR NOT NULL, subject_id VARCHAR, copies INTEGER,"
-        " chars BIGINT, sha256 VARCHAR, source VARCHAR)",
+        # Training corpus as given, numbered in reading order; bodies stay in the corpus files.
+        "CREATE TABLE corpus_doc (ordinal BIGINT NOT NULL, doc_id VARCHAR NOT NULL,"
+        " subject_id VARCHAR, copies INTEGER, kind VARCHAR, chars BIGINT, sha256 VARCHAR,"
+        " source VARCHAR)",
         # Verified maximal runs that a text shares with a training document (char offsets).
         "CREATE TABLE corpus_match (text_id VARCHAR NOT NULL, role VARCHAR NOT NULL,"
         " t_start INTEGER NOT NULL, t_end INTEGER NOT NULL, tokens INTEGER NOT NULL,"
