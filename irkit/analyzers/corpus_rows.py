@@ -98,9 +98,8 @@ def _join_parts(rows: pl.DataFrame) -> pl.DataFrame:
     rows = rows.sort([*key, "t_start", "d_start"])
     joined: list[dict[str, int | bool]] = []
     for row in rows.iter_rows(named=True):
-        for last in reversed(joined[-50:]):
-            if any(last[name] != row[name] for name in key):
-                break
+        same = [last for last in joined[-50:] if all(last[name] == row[name] for name in key)]
+        for last in reversed(same):
             # Pieces of one run overlap by the same stretch on both sides.
             over_t = int(last["t_end"]) - row["t_start"]
             over_d = int(last["d_end"]) - row["d_start"]

@@ -113,7 +113,11 @@ def tokenise(raw: bytes, breaks: I64) -> Tokens:
     other = kinds == OTHER
     first |= other
     if multibyte:
-        tail = kinds >= OTHER
+        rest = kinds == OTHER_REST
+        tail = other | rest
+        # Invalid bytes may leave a rest without its beginning; it then is a token of its own.
+        rest[1:] &= ~tail[:-1]
+        first |= rest
         tail[:-1] &= kinds[1:] != OTHER_REST
         last |= tail
     else:
@@ -229,6 +233,8 @@ def degenerate(hashes: U64, k: int, longest_period: int = 4) -> Bools:
     """
     count = max(0, len(hashes) - k + 1)
     marked = np.zeros(count, np.bool_)
+    if not count:
+        return marked
     for period in range(1, min(longest_period, k - 1) + 1):
         same = np.zeros(len(hashes) - period + 1, np.int32)
         np.cumsum(hashes[period:] == hashes[:-period], out=same[1:], dtype=np.int32)
