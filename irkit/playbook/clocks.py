@@ -185,7 +185,7 @@ def next_full_hour(instant: datetime, zone: ZoneInfo) -> datetime:
     return instant.astimezone(UTC) - into + HOUR
 
 
-def _elapsed_hours(limit: Limit, start: datetime, events: Events) -> datetime:
+def _elapsed_hours(limit: Limit, start: datetime, _events: Events) -> datetime:
     return start.astimezone(UTC) + limit.amount * HOUR
 
 

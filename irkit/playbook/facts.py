@@ -9,14 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from irkit.errors import UsageError
 from irkit.model import Count, Phase
 from irkit.playbook.fields import FIELD, FIELDS, Field, Kind
 
-STATES = ("done", "in progress", "planned")
+if TYPE_CHECKING:
+    from irkit.case import Case
+
+#: States of a measure; "proposed" is irkit's suggestion that nobody has taken up yet.
+STATES = ("done", "in progress", "planned", "proposed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +116,7 @@ class Facts:
 
     def with_value(self, key: str, value: Value, source: str = YOU) -> Facts:
         """Return a copy with one value set."""
-        return Facts(
-            {**self.values, key: value}, {**self.sources, key: source}, self.proposals
-        )
+        return Facts({**self.values, key: value}, {**self.sources, key: source}, self.proposals)
 
     def without(self, key: str) -> Facts:
         """Return a copy in which a key is not known."""
@@ -129,9 +132,7 @@ class Facts:
         for key, value in self.values.items():
             if key not in base.values or base.values[key] != value:
                 sources[key] = self.sources.get(key, YOU)
-        return Facts(
-            {**base.values, **self.values}, sources, {**base.proposals, **self.proposals}
-        )
+        return Facts({**base.values, **self.values}, sources, {**base.proposals, **self.proposals})
 
     # -- typed reading ------------------------------------------------------------------------
 
@@ -213,9 +214,10 @@ def completeness(facts: Facts, phase: Phase) -> list[Gap]:
     promised = {point.key: point for point in facts.unknowns()}
     gaps = []
     for item in FIELDS:
-        if item.needed is None or facts.has(item.key):
+        if item.needed is None or (item.needed is Phase.COMPLETE and phase is not Phase.COMPLETE):
             continue
-        if item.needed is Phase.COMPLETE and phase is not Phase.COMPLETE:
+        open_answer = item.kind is Kind.TRI and facts.tri(item.key) == "unknown"
+        if facts.has(item.key) and not open_answer:
             continue
         promise = promised.get(item.key)
         may_wait = item.part != "Controller, contact and parties" and not item.confirm
@@ -303,3 +305,29 @@ def near(key: str) -> str:
     if close:
         return "did you mean " + ", ".join(close) + "?"
     return "the template that irkit notify writes lists every key"
+
+
+# -- facts of a case --------------------------------------------------------------------------
+
+
+def facts_from_case(case: Case) -> Facts:
+    """Everything the case can answer, under what people have saved in it.
+
+    Raises:
+        UsageError: the saved facts of the case cannot be read.
+    """
+    from irkit.playbook.prefill import with_saved
+
+    return with_saved(case)
+
+
+def load_facts(path: Path, case: Case) -> Facts:
+    """Read a facts file and lay it over what the case knows.
+
+    Raises:
+        UsageError: the file cannot be read or holds a wrong key or value.
+    """
+    from irkit.playbook.facts_toml import read_facts
+    from irkit.playbook.prefill import completed
+
+    return completed(read_facts(path).over(facts_from_case(case)))

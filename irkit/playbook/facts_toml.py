@@ -127,9 +127,7 @@ def _table(
         raise UsageError(f"'{field.key}' must be {field.kind.value}")
     for name, value in raw.items():
         if name not in shape:
-            raise UsageError(
-                f"'{field.key}': unknown key '{name}'", "known: " + ", ".join(shape)
-            )
+            raise UsageError(f"'{field.key}': unknown key '{name}'", "known: " + ", ".join(shape))
         if not isinstance(value, shape[name]) or isinstance(value, bool):
             kind = "a time with zone" if shape[name] is datetime else shape[name].__name__
             raise UsageError(f"'{field.key}.{name}' must be {kind}")
@@ -143,10 +141,7 @@ def _table(
 
 def dump_facts(facts: Facts) -> str:
     """Render the known values, in the form's order, as TOML that :func:`read_facts` reads back."""
-    lines: list[str] = []
-    for field in FIELDS:
-        if field.key in facts.values:
-            lines.append(_assignment(field, facts.values[field.key]))
+    lines = [_assignment(f, facts.values[f.key]) for f in FIELDS if f.key in facts.values]
     return "\n".join(lines) + ("\n" if lines else "")
 
 
@@ -257,6 +252,6 @@ def _render(value: object) -> str:
 
 
 def _string(text: str) -> str:
-    """A TOML basic string: JSON's escapes are a subset of TOML's, but for DEL and lone surrogates."""
+    """A TOML basic string: JSON's escapes are TOML's too, but for DEL and lone surrogates."""
     clean = text.encode("utf-8", "replace").decode("utf-8")
     return json.dumps(clean, ensure_ascii=False).replace("\x7f", "\\u007F")

@@ -67,7 +67,12 @@ HARMS: dict[str, str] = {
     "other_disadvantage": "other significant economic or social disadvantage",
 }
 
-EXEMPTIONS = ("none", "34(3)(a) unintelligible", "34(3)(b) later measures", "34(3)(c) public notice")
+EXEMPTIONS = (
+    "none",
+    "34(3)(a) unintelligible",
+    "34(3)(b) later measures",
+    "34(3)(c) public notice",
+)
 RISKS = ("unlikely", "risk", "high")
 ROLES = ("controller", "joint controller", "processor")
 
@@ -138,7 +143,14 @@ FIELDS: tuple[Field, ...] = (
         _f("controller.representative", "Representative in the EEA (Art. 27)"),
         _f("controller.lead", "Controller in the lead, for joint controllers"),
         _f("processors", "Processors and other parties involved", TS),
-        _f("dpo.name", "Contact point: name", T, PRELIMINARY, "DPO or other contact", art="33(3)(b)"),
+        _f(
+            "dpo.name",
+            "Contact point: name",
+            T,
+            PRELIMINARY,
+            "DPO or other contact",
+            art="33(3)(b)",
+        ),
         _f("dpo.role", "Contact point: role", art="33(3)(b)"),
         _f("dpo.email", "Contact point: e-mail", T, PRELIMINARY, art="33(3)(b)"),
         _f("dpo.phone", "Contact point: phone", art="33(3)(b)"),
@@ -172,7 +184,13 @@ FIELDS: tuple[Field, ...] = (
     *_part(
         "Nature of the breach",
         _f("breach.title", "Title"),
-        _f("breach.cia", "Confidentiality, integrity, availability", TS, PRELIMINARY, art="33(3)(a)"),
+        _f(
+            "breach.cia",
+            "Confidentiality, integrity, availability",
+            TS,
+            PRELIMINARY,
+            art="33(3)(a)",
+        ),
         _f("breach.cause", "Cause", T, COMPLETE),
         _f("breach.vector", "How the data was taken", T, PRELIMINARY, art="33(3)(a)"),
         _f("breach.atlas", "MITRE ATLAS techniques", TS),

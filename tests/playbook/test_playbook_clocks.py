@@ -91,9 +91,8 @@ ZONES = st.sampled_from(
         "America/St_Johns", "Pacific/Apia", "America/New_York", "Africa/Casablanca", "UTC",
     ]
 )  # fmt: skip
-MOMENTS = st.datetimes(
-    datetime(2019, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC)
-)
+FROM, TO = datetime(2019, 1, 1), datetime(2030, 1, 1)  # noqa: DTZ001
+MOMENTS = st.datetimes(FROM, TO, timezones=st.just(UTC))
 
 
 @given(MOMENTS, ZONES, st.sampled_from(["DE", "FR", "PL", None]))
@@ -127,7 +126,7 @@ def test_day_periods_end_at_a_local_midnight(aware, zone, _days):
         assert end.whole_day
 
 
-@given(st.datetimes(datetime(2019, 1, 1), datetime(2030, 1, 1)))
+@given(st.datetimes(FROM, TO))
 def test_naive_instants_are_refused(naive):
     with pytest.raises(UsageError, match="names no time zone"):
         Events({"awareness": naive})
