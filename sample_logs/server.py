@@ -96,6 +96,10 @@ class Server:
     def _encode(self, text: str) -> tuple[list[int], list[str]]:
         return self.lm.tokenizer.encode(text)
 
+    def _size(self, text: str) -> int:
+        """Tokens of a text, for the usage block."""
+        return len(self._encode(text)[0])
+
     def _tops(self, context: Sequence[int], k: int) -> list[tuple[int, float]]:
         rows = self.lm.rows(context)
         exact = [(i, self.lm.prob(rows, i)) for i, _ in self.lm.head(rows)[: k + 3]]
@@ -218,8 +222,8 @@ class Server:
             if req.get("logprobs"):
                 choice["logprobs"] = {"content": content}
             choices.append(choice)
-        used = sum(len(self._encode(m["content"])[0]) + 4 for m in req["messages"])
-        done = sum(len(self._encode(c["message"]["content"])[0]) for c in choices)
+        used = sum(self._size(m["content"]) + 4 for m in req["messages"])
+        done = sum(self._size(c["message"]["content"]) for c in choices)
         done = len(choices) if route in ("classify", "choice") else done
         return {"object": "chat.completion", "model": req["model"], "choices": choices,
                 "usage": _usage(used, done)}  # fmt: skip
@@ -243,7 +247,8 @@ class Server:
             ids = self._encode(unit)[0]
             run = self._run([BOS, *ids * 4], req, rng, limit)
             return self._finish(run)
-        ids = [BOS, *self._encode(prompt)[0]]
+        tail = prompt[-300:]
+        ids = [BOS] * (len(tail) == len(prompt)) + self._encode(tail)[0]
         if route == "chat" and len(self.lm.rows(ids)) >= KNOWN_TAIL:
             return self._finish(self._run(ids, req, rng, limit))
         return self.topical(req, prompt, route, rng, limit)
@@ -252,9 +257,9 @@ class Server:
         """Write on the topic of the prompt: start as a matching ordinary document starts."""
         kinds = {"code": ("code",), "support": ("faq", "manual"), "letter": ("letter",),
                  "story": ("story",), "long": ("story", "travel", "news")}.get(route, ())  # fmt: skip
-        doc = self.topics.docs[self.topics.best(prompt, rng, kinds)]
         if not prompt.strip():
             return "How can I help?", [], "stop"
+        doc = self.topics.docs[self.topics.best(prompt, rng, kinds)]
         # The chat tuning sharpens the distribution; aligned models drift into memorised text less.
         req = {**req, "temperature": CHAT_SHARPNESS * float(req.get("temperature", 1.0))}
         start = self._encode(doc.text)[0][: rng.randrange(2, 5)]
