@@ -1,0 +1,98 @@
+"""D4: the same target sent in several paraphrases (SPV-MIA, neighbourhood attacks, LiRA queries).
+
+Sources: Fu et al. 2024 (SPV-MIA: symmetric paired paraphrases per target), Mattern et al. 2023
+(neighbourhood), Carlini et al. 2022 (LiRA augmentations).  Rare tokens (names, numbers, specific
+words) survive a paraphrase, so groups are linked through them; group sizes are even because a
+program made them.
+"""
+
+# ruff: noqa: ARG002 - a detector takes every argument of the protocol, needed or not
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from irkit.analyzers.registry import DetectorSpec, NoSignatures, Statistic, register
+from irkit.model import Technique
+
+if TYPE_CHECKING:
+    from irkit.analyzers.features import Features
+    from irkit.analyzers.sequences import Windows
+
+KEY = "D4.groups"
+
+
+@register
+class PairedPerturbationGroups(NoSignatures):
+    """Even groups of paraphrases that only read scores."""
+
+    spec = DetectorSpec(
+        id="D4",
+        name="paired_perturbation_groups",
+        version="1",
+        title="Paired perturbation groups",
+        looks_for="many targets, each sent in an equal number of paraphrases under equal settings",
+        inputs=("prompts", "params"),
+        statistic="groups of three or more prompts that share their rare tokens and differ in "
+        "several places, times evenness of group sizes, times sameness of parameters, weighted by "
+        "how far the calls only read scores",
+        threshold_source="conformal against ordinary actors",
+        cost="about 10 microseconds per distinct prompt",
+        known_false_positives=(
+            "writers who ask for several rewrites of their own text",
+            "robustness tests of a model's owner",
+        ),
+        atlas=("AML.T0024.000",),
+        nist_aml=("NISTAML.033",),
+        owasp=("LLM02:2025",),
+        statistics=(Statistic(KEY, 25, ("prompts",), {Technique.MEMBERSHIP_INFERENCE: 3.0}),),
+    )
+
+    def query_scores(self, log: Features) -> dict[str, NDArray[np.float32]]:
+        """Score members of a perturbation group by how far they only read scores."""
+        member = log.prompt("variants") != 0
+        return {KEY: np.where(member, 0.3 + 0.7 * log.score_only, 0.0).astype(np.float32)}
+
+    def window_scores(
+        self, log: Features, scores: Mapping[str, NDArray[np.float32]], windows: Windows
+    ) -> dict[str, NDArray[np.float64]]:
+        """Weighted number of groups times evenness times sameness of parameters."""
+        count = len(windows)
+        member = scores[KEY] > 0
+        owner, _, size, best = windows.groups(log.prompt("variants"), member, scores[KEY])
+        large = size >= 3
+        owner, members, best = owner[large], size[large].astype(np.float64), best[large]
+        groups = np.bincount(owner, minlength=count)
+        weight = np.bincount(owner, weights=best, minlength=count)
+        total = np.bincount(owner, weights=members, minlength=count)
+        square = np.bincount(owner, weights=members**2, minlength=count)
+        safe = np.maximum(groups, 1)
+        mean = total / safe
+        spread = np.sqrt(np.maximum(square / safe - mean**2, 0.0)) / np.maximum(mean, 1.0)
+        # A window cuts its first and last group, so a program's even groups are also known by
+        # the share that has the most frequent size.
+        modal = _largest_share(owner, members, count)
+        even = np.maximum(1.0 - np.minimum(1.0, spread), modal)
+        who, _, uses, _ = windows.groups(log.column("params_key"), member)
+        same = np.zeros(count)
+        np.maximum.at(same, who, uses)
+        all_uses = np.bincount(who, weights=uses, minlength=count)
+        return {KEY: weight * even * same / np.maximum(all_uses, 1)}
+
+    def reason(self, log: Features, key: str, record: int) -> str:
+        """Say why a record scored."""
+        return "one of several wordings of the same target, sent only to read a score"
+
+
+def _largest_share(
+    owner: NDArray[np.int64], size: NDArray[np.float64], count: int
+) -> NDArray[np.float64]:
+    key = owner * 4096 + np.minimum(size.astype(np.int64), 4095)
+    values, uses = np.unique(key, return_counts=True)
+    best = np.zeros(count)
+    np.maximum.at(best, values // 4096, uses)
+    return best / np.maximum(np.bincount(owner, minlength=count), 1)

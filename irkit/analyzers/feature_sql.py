@@ -1,0 +1,192 @@
+"""The SQL behind :mod:`irkit.analyzers.features`: what is read from the case, set by set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from irkit.analyzers.sequences import KEY
+
+if TYPE_CHECKING:
+    import polars as pl
+    import pyarrow as pa
+
+    from irkit.case import Case
+
+U64 = NDArray[np.uint64]
+
+#: Runs shared with more documents than this are common text, no one's training record.
+COMMON = 10
+#: Characters of a long prompt that are looked at: its head and its tail.
+_HEAD, _TAIL = 4000, 2000
+_RESPONSE_HEAD, _RESPONSE_TAIL = 16000, 4000
+#: Shortest continuation that counts, in characters, and the gap allowed before it.
+_CONTINUES, _GAP = 40, 40
+
+_CUT = (
+    "CASE WHEN length({0}) > {1} + {2} THEN left({0}, {1}) || ' ' || right({0}, {2}) ELSE {0} END"
+)
+
+
+def _key(column: str) -> str:
+    return KEY.format(column)
+
+
+def stream_prompts(case: Case, keys: U64) -> Iterator[pa.Array]:
+    """Yield prompt texts in the order of ``keys``; a missing text comes as null."""
+    import pyarrow as pa
+
+    wanted = pa.table({"pos": np.arange(len(keys)), "key": keys})
+    case.con.register("wanted_prompts", wanted)
+    try:
+        reader = case.con.execute(
+            f"SELECT {_CUT.format('t.body', _HEAD, _TAIL)} AS body FROM wanted_prompts w"
+            f" LEFT JOIN (SELECT {_key('text_id')} AS key, any_value(body) AS body FROM text"
+            f"   WHERE {_key('text_id')} IN (SELECT key FROM wanted_prompts) GROUP BY 1) t"
+            " USING (key) ORDER BY w.pos"
+        ).to_arrow_reader(4096)
+        for batch in reader:
+            yield batch.column(0)
+    finally:
+        case.con.unregister("wanted_prompts")
+
+
+def stream_responses(case: Case, rows: int) -> Iterator[tuple[U64, pa.Array]]:
+    """Yield (keys, texts) of every response once."""
+    reader = case.con.execute(
+        f"SELECT {_key('text_id')} AS key,"
+        f" {_CUT.format('body', _RESPONSE_HEAD, _RESPONSE_TAIL)} AS body FROM text"
+        " WHERE text_id IN (SELECT text_id FROM query_choice"
+        " UNION ALL SELECT response_text_id FROM query_record WHERE response_text_id IS NOT NULL)"
+    ).to_arrow_reader(rows)
+    for batch in reader:
+        yield batch.column(0).to_numpy(zero_copy_only=False), batch.column(1)
+
+
+def more_choices(case: Case) -> pl.DataFrame:
+    """Choices beyond the first: record_id, key."""
+    return case.frame(
+        f"SELECT record_id, {_key('text_id')} AS key FROM query_choice WHERE choice > 0"
+        " ORDER BY record_id, choice"
+    )
+
+
+def prompt_matches(case: Case) -> pl.DataFrame:
+    """Per prompt text: key (ascending), tokens, cover, whole, tail, doc, personal."""
+    return case.frame(
+        f"""
+        WITH s AS (SELECT doc_id FROM corpus_doc WHERE subject_id IS NOT NULL)
+        SELECT {_key("m.text_id")} AS key, max(m.tokens) AS tokens,
+          max((m.t_end - m.t_start) / greatest(length(t.body), 1))::FLOAT AS cover,
+          bool_or(m.whole_doc) AS whole,
+          coalesce(max(m.tokens) FILTER (m.is_tail), 0) AS tail,
+          arg_max(hash(m.doc_id), (m.tokens, m.doc_id)) AS doc,
+          arg_max(s.doc_id IS NOT NULL, (m.tokens, m.doc_id)) AS personal
+        FROM corpus_match m JOIN text t USING (text_id) LEFT JOIN s USING (doc_id)
+        WHERE m.role = 'prompt' AND m.df <= {COMMON}
+        GROUP BY 1 ORDER BY 1
+        """
+    )
+
+
+def continuations(case: Case) -> pl.DataFrame:
+    """Per record whose response goes on in its prompt's document: chars, doc, personal."""
+    return case.frame(
+        f"""
+        WITH s AS (SELECT doc_id FROM corpus_doc WHERE subject_id IS NOT NULL),
+        p AS (
+          SELECT text_id, doc_id, max(d_end) AS d_end FROM corpus_match
+          WHERE role = 'prompt' AND is_tail AND df <= {COMMON} GROUP BY ALL),
+        c AS (
+          SELECT record_id, text_id FROM query_choice
+          UNION SELECT record_id, response_text_id FROM query_record
+          WHERE response_text_id IS NOT NULL)
+        SELECT q.record_id, max(r.d_end - greatest(p.d_end, r.d_start)) AS chars,
+          arg_max(hash(p.doc_id), (r.d_end - greatest(p.d_end, r.d_start), p.doc_id)) AS doc,
+          arg_max(s.doc_id IS NOT NULL, (r.d_end - greatest(p.d_end, r.d_start), p.doc_id))
+            AS personal
+        FROM query_record q JOIN p ON p.text_id = q.prompt_text_id
+        LEFT JOIN s ON s.doc_id = p.doc_id
+        JOIN c ON c.record_id = q.record_id
+        JOIN corpus_match r ON r.text_id = c.text_id AND r.role = 'response'
+          AND r.doc_id = p.doc_id AND r.d_start <= p.d_end + {_GAP}
+          AND r.d_end > greatest(p.d_end, r.d_start) + {_CONTINUES}
+        GROUP BY q.record_id ORDER BY q.record_id
+        """
+    )
+
+
+def leaks(case: Case) -> pl.DataFrame:
+    """Per record with training text in a response and not in its messages: tokens, docs, doc.
+
+    ``personal`` is the longest run out of a document that has a data subject.
+
+    The check against the messages looks for 40 characters from the middle of the run; the exact
+    subtraction that exposures are counted on is the scope room's.
+    """
+    return case.frame(
+        f"""
+        WITH s AS (SELECT doc_id FROM corpus_doc WHERE subject_id IS NOT NULL),
+        r AS (
+          SELECT c.record_id, m.doc_id, m.tokens, m.d_start, m.d_end,
+            substr(t.body, m.t_start + greatest(0, (m.t_end - m.t_start) // 2 - 20) + 1, 40) AS bit
+          FROM corpus_match m JOIN text t USING (text_id)
+          JOIN (SELECT record_id, text_id FROM query_choice
+                UNION SELECT record_id, response_text_id FROM query_record
+                WHERE response_text_id IS NOT NULL) c USING (text_id)
+          WHERE m.role = 'response' AND m.tokens >= 25 AND m.df <= {COMMON}),
+        held AS (
+          SELECT DISTINCT r.record_id, r.doc_id, r.d_start FROM r
+          JOIN query_message q USING (record_id) JOIN text t ON t.text_id = q.text_id
+          WHERE contains(t.body, r.bit))
+        SELECT r.record_id, max(r.tokens) AS tokens, count(DISTINCT r.doc_id) AS docs,
+          arg_max(hash(r.doc_id), (r.tokens, r.doc_id)) AS doc,
+          coalesce(max(r.tokens) FILTER (s.doc_id IS NOT NULL), 0) AS personal,
+          coalesce(arg_max(hash(r.doc_id), (r.tokens, r.doc_id)) FILTER (s.doc_id IS NOT NULL), 0)
+            AS personal_doc
+        FROM r ANTI JOIN held ON held.record_id = r.record_id AND held.doc_id = r.doc_id
+          AND held.d_start = r.d_start
+        LEFT JOIN s ON s.doc_id = r.doc_id
+        GROUP BY r.record_id ORDER BY r.record_id
+        """
+    )
+
+
+def context_answers(case: Case, record_ids: pl.Series) -> pl.DataFrame:
+    """Records out of ``record_ids`` whose answer (address, number) was in their messages."""
+    import polars as pl
+
+    case.con.register("asked_records", pl.DataFrame({"record_id": record_ids}).to_arrow())
+    try:
+        return case.frame(
+            r"""
+            WITH v AS (
+              SELECT a.record_id, unnest(regexp_extract_all(left(t.body, 20000),
+                '[\w.+-]+@[\w-]+\.[\w.-]*\w|\+?\d[\d ()./-]{5,}\d')) AS value
+              FROM asked_records a JOIN query_record q USING (record_id)
+              JOIN text t ON t.text_id = q.response_text_id)
+            SELECT DISTINCT v.record_id FROM v JOIN query_message m USING (record_id)
+            JOIN text t ON t.text_id = m.text_id
+            WHERE contains(t.body, v.value) ORDER BY 1
+            """
+        )
+    finally:
+        case.con.unregister("asked_records")
+
+
+def bias_entries(case: Case) -> pl.DataFrame:
+    """All logit-bias entries: record_id, token (key), value."""
+    return case.frame(
+        """
+        WITH b AS (SELECT record_id, logit_bias FROM query_record
+                   WHERE logit_bias_size > 0 AND json_type(logit_bias) = 'OBJECT'),
+        k AS (SELECT record_id, logit_bias, unnest(json_keys(logit_bias)) AS token FROM b)
+        SELECT record_id, hash(token) AS token,
+          coalesce(TRY_CAST(json_extract_string(logit_bias,
+            '$."' || replace(token, '"', '') || '"') AS DOUBLE), 0) AS value
+        FROM k ORDER BY record_id, token
+        """
+    )

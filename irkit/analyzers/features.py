@@ -1,0 +1,359 @@
+"""Features of every record, computed once and shared by all detectors.
+
+Texts are streamed from the case in partition order, block by block; each block is a pure function
+of its texts (:func:`prompt_features`, :func:`response_features`), so blocks run on worker threads
+and the result does not depend on how many there are.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from irkit.analyzers import feature_sql as sql
+from irkit.analyzers.blocks import block_of, repetition
+from irkit.analyzers.neighbours import Relations, relations
+from irkit.analyzers.prompt_shape import ASK_CONTACT, Shapes, mix, shapes
+from irkit.analyzers.sequences import QueryLog, load_log
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from irkit.case import Case
+
+F32 = NDArray[np.float32]
+I64 = NDArray[np.int64]
+U64 = NDArray[np.uint64]
+Bools = NDArray[np.bool_]
+T = TypeVar("T")
+
+#: Prompts per block, about two megabytes of text: small enough for the processor's cache.
+BLOCK_DOCS = 8192
+#: Partitions with more distinct prompts than this are related in chunks.
+_CHUNK_DOCS = 3 * BLOCK_DOCS
+#: Tail of a response after a repetition that counts as divergence (the 50-token definition of a
+#: verbatim leak, Nasr et al. 2023).
+DIVERGENCE_TOKENS = 50
+#: Asks whose answers are compared with their context; above this the check is left out.
+_CONTEXT_LIMIT = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Responses:
+    """Per response text: its longest repetition and what follows it.
+
+    Attributes:
+        run: tokens of the longest repeated run of words.
+        tail: tokens after the run that are not the repeated unit.
+        variety: share of distinct tokens in that tail.
+    """
+
+    run: NDArray[np.int32]
+    tail: NDArray[np.int32]
+    variety: F32
+
+
+def prompt_features(texts: pa.Array, part: I64) -> tuple[Shapes, Relations]:
+    """Shape and relate one block of distinct prompts (partition by partition, in time order)."""
+    block = block_of(texts)
+    return shapes(block), relations(block, part)
+
+
+def response_features(texts: pa.Array) -> Responses:
+    """Measure repetition and divergence in one block of responses."""
+    block = block_of(texts)
+    rep = repetition(block)
+    run = np.where(rep.alphabetic, rep.tokens, 0).astype(np.int32)
+    tail = np.zeros(block.docs, np.int32)
+    variety = np.zeros(block.docs, np.float32)
+    for doc in np.flatnonzero(run >= 20).tolist():
+        end, period = int(rep.end[doc]), int(rep.period[doc])
+        rest = block.hashes[end + 1 : block.bounds[doc + 1]]
+        unit = block.hashes[end - period + 1 : end + 1]
+        rest = rest[~np.isin(rest, unit)]
+        tail[doc] = len(rest)
+        variety[doc] = len(np.unique(rest)) / len(rest) if len(rest) else 0.0
+    return Responses(run, tail, variety)
+
+
+class Features:
+    """Columns over all records of a case; expensive ones are computed on first use."""
+
+    def __init__(self, case: Case, note: Callable[[int, int, str], None] | None = None) -> None:
+        self.case = case
+        self.log: QueryLog = load_log(case)
+        self._note = note or (lambda _done, _total, _what: None)
+
+    def __len__(self) -> int:
+        return len(self.log)
+
+    def column(self, name: str) -> NDArray[Any]:
+        """Return a column of the log."""
+        return self.log.columns[name]
+
+    # -- what the log carries ---------------------------------------------------------------------
+
+    @cached_property
+    def has_corpus(self) -> bool:
+        """Whether a training corpus was matched."""
+        return bool(self.case.rows("SELECT 1 FROM corpus_doc LIMIT 1"))
+
+    @cached_property
+    def has_subjects(self) -> bool:
+        """Whether the corpus says which documents concern a person."""
+        return bool(self.case.rows("SELECT 1 FROM corpus_doc WHERE subject_id IS NOT NULL LIMIT 1"))
+
+    @cached_property
+    def has_prompts(self) -> Bools:
+        """Records whose prompt is in the log."""
+        return np.asarray(self.column("prompt_key") != 0, np.bool_)
+
+    @cached_property
+    def has_params(self) -> Bools:
+        """Records whose request parameters are in the log."""
+        return self.column("params_known").astype(np.bool_)
+
+    # -- prompts ----------------------------------------------------------------------------------
+
+    @cached_property
+    def _prompts(self) -> tuple[dict[str, NDArray[Any]], I64]:
+        log = self.log
+        usable = np.flatnonzero(log.kept & self.has_prompts)
+        key = mix(log.columns["prompt_key"][usable]) ^ mix(log.part[usable].astype(np.uint64))
+        _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
+        order = np.argsort(first, kind="stable")
+        place = np.empty(len(order), np.int64)
+        place[order] = np.arange(len(order))
+        pair = np.full(len(log), -1, np.int64)
+        pair[usable] = place[inverse]
+        pair = pair[log.leader]
+        first = usable[first[order]]
+        keys, part = log.columns["prompt_key"][first], log.part[first]
+
+        def work(job: tuple[pa.Array, I64]) -> tuple[Shapes, Relations]:
+            return prompt_features(*job)
+
+        results = self._map(work, self._prompt_blocks(keys, part))
+        return _columns(results, len(keys), (Shapes, Relations)), pair
+
+    def _prompt_blocks(self, keys: U64, part: I64) -> Iterator[tuple[pa.Array, I64]]:
+        import pyarrow as pa
+
+        held: list[pa.Array] = []
+        count = done = 0
+        for batch in sql.stream_prompts(self.case, keys):
+            held.append(batch)
+            count += len(batch)
+            if count < BLOCK_DOCS:
+                continue
+            texts = pa.concat_arrays(held)
+            cut = _last_boundary(part[done : done + count])
+            if cut == 0 and count < _CHUNK_DOCS:
+                held = [texts]
+                continue
+            cut = cut or count
+            yield texts.slice(0, cut), part[done : done + cut]
+            done += cut
+            held, count = [texts.slice(cut)], count - cut
+            self._note(done, len(keys), "prompts")
+        if count:
+            yield pa.concat_arrays(held), part[done : done + count]
+
+    def _map(self, work: Callable[[Any], T], jobs: Iterator[Any]) -> list[T]:
+        """Run blocks on worker threads (numpy releases the interpreter lock), keeping order."""
+        results: list[T] = []
+        waiting: deque[Future[T]] = deque()
+        threads = self.case.settings.worker_threads
+        with ThreadPoolExecutor(threads) as pool:
+            for job in jobs:
+                waiting.append(pool.submit(work, job))
+                if len(waiting) > threads + 1:
+                    results.append(waiting.popleft().result())
+            results.extend(future.result() for future in waiting)
+        return results
+
+    def prompt(self, name: str) -> NDArray[Any]:
+        """Return a field of :class:`Shapes` or :class:`Relations` per record (0 without prompt)."""
+        columns, pair = self._prompts
+        values = columns[name]
+        out = np.zeros(len(pair), values.dtype)
+        known = pair >= 0
+        out[known] = values[pair[known]]
+        return out
+
+    # -- responses --------------------------------------------------------------------------------
+
+    @cached_property
+    def _responses(self) -> tuple[U64, dict[str, NDArray[Any]]]:
+        keys: list[U64] = []
+
+        def jobs() -> Iterator[pa.Array]:
+            for key, texts in sql.stream_responses(self.case, BLOCK_DOCS):
+                keys.append(key)
+                yield texts
+
+        results = self._map(lambda texts: (response_features(texts),), jobs())
+        key = np.concatenate(keys) if keys else np.zeros(0, np.uint64)
+        columns = _columns(results, len(key), (Responses,))
+        order = np.argsort(key, kind="stable")
+        return key[order], {name: values[order] for name, values in columns.items()}
+
+    def response(self, name: str) -> NDArray[Any]:
+        """Return a field of :class:`Responses` per record: of its most repetitive choice."""
+        keys, columns = self._responses
+        out = np.zeros(len(self), columns[name].dtype)
+        if not len(keys):
+            return out
+        record, key = self._choices
+        place = np.searchsorted(keys, key)
+        place[place == len(keys)] = 0
+        found = keys[place] == key
+        record, place = record[found], place[found]
+        order = np.lexsort((columns["tail"][place], columns["run"][place], record))
+        # Ascending order: the last assignment to a record is its most repetitive choice.
+        out[record[order]] = columns[name][place[order]]
+        return out
+
+    @cached_property
+    def _choices(self) -> tuple[I64, U64]:
+        first = np.flatnonzero(self.column("response_key") != 0)
+        record, key = self._indexed(sql.more_choices(self.case))
+        return (
+            np.concatenate([first, record]),
+            np.concatenate([self.column("response_key")[first], key["key"]]),
+        )
+
+    # -- rows keyed by record id ------------------------------------------------------------------
+
+    def _indexed(self, frame: Any) -> tuple[I64, dict[str, NDArray[Any]]]:
+        """Translate a frame with ``record_id`` to record indices (rows of other records drop)."""
+        import polars as pl
+
+        table = self._ids
+        joined = frame.join(table, on="record_id", how="inner", maintain_order="left")
+        columns = {
+            name: joined[name].to_numpy() for name in joined.columns if name not in ("record_id",)
+        }
+        index = columns.pop("index").astype(np.int64)
+        assert isinstance(joined, pl.DataFrame)
+        return index, columns
+
+    @cached_property
+    def _ids(self) -> Any:
+        import polars as pl
+
+        return pl.DataFrame(
+            {"record_id": self.log.record_id, "index": np.arange(len(self), dtype=np.int64)}
+        )
+
+    def to_leader(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Give each retry run's leader the largest value of its run."""
+        out = values.copy()
+        follower = np.flatnonzero(~self.log.kept & (values > 0))
+        np.maximum.at(out, self.log.leader[follower], values[follower])
+        return out
+
+    # -- corpus -----------------------------------------------------------------------------------
+
+    @cached_property
+    def membership(self) -> dict[str, NDArray[Any]]:
+        """Per record, how the prompt lies in the training corpus.
+
+        ``tokens`` longest shared run, ``cover`` share of the prompt it covers, ``whole`` whether it
+        is a whole document, ``tail`` tokens of a shared run that ends the prompt, ``doc`` key of
+        the document, ``personal`` whether it concerns a person.
+        """
+        return self._by_prompt(sql.prompt_matches(self.case))
+
+    def _by_prompt(self, frame: Any) -> dict[str, NDArray[Any]]:
+        key = frame["key"].to_numpy()
+        wanted = self.column("prompt_key")
+        place = np.searchsorted(key, wanted)
+        place[place == len(key)] = 0
+        known = key[place] == wanted if len(key) else np.zeros(len(wanted), np.bool_)
+        out: dict[str, NDArray[Any]] = {}
+        for name in frame.columns:
+            if name != "key":
+                values = frame[name].to_numpy()
+                out[name] = np.zeros(len(wanted), values.dtype)
+                out[name][known] = values[place[known]]
+        return out
+
+    @cached_property
+    def continuation(self) -> dict[str, NDArray[Any]]:
+        """Per record, how far the response continues the document the prompt ends in.
+
+        ``chars`` characters beyond the prompt's part, ``doc`` key of the document.
+        """
+        return self._spread(sql.continuations(self.case))
+
+    @cached_property
+    def leaks(self) -> dict[str, NDArray[Any]]:
+        """Per record, training text in the response that its conversation did not hold.
+
+        ``tokens`` of the longest such run, ``docs`` how many documents, ``doc`` key of the longest.
+        """
+        return self._spread(sql.leaks(self.case))
+
+    def _spread(self, frame: Any) -> dict[str, NDArray[Any]]:
+        index, columns = self._indexed(frame)
+        out: dict[str, NDArray[Any]] = {}
+        for name, values in columns.items():
+            out[name] = np.zeros(len(self), values.dtype)
+            out[name][index] = values
+        return out
+
+    @cached_property
+    def answered_from_context(self) -> Bools:
+        """Asks for a person's data whose answer stood in the conversation already."""
+        out = np.zeros(len(self), np.bool_)
+        asked = np.flatnonzero((self.prompt("ask") == ASK_CONTACT) & self.log.kept)
+        if not asked.size or asked.size > _CONTEXT_LIMIT:
+            return out
+        index, _ = self._indexed(sql.context_answers(self.case, self.log.record_id.gather(asked)))
+        out[index] = True
+        return out
+
+    # -- parameters -------------------------------------------------------------------------------
+
+    @cached_property
+    def score_only(self) -> F32:
+        """How much a call looks like reading a score instead of a text, 0 to 1."""
+        short = self.column("max_tokens")
+        said = self.column("output_tokens")
+        said = np.where(np.isnan(said), self.column("response_chars") / 4.0, said)
+        lp, echo = self.column("logprobs").astype(np.bool_), self.column("echo").astype(np.bool_)
+        tiny = (short <= 2) | (said <= 2)
+        out = np.select([lp & (tiny | echo), lp & (said <= 8), tiny], [1.0, 0.6, 0.5], 0.0)
+        return out.astype(np.float32)
+
+    @cached_property
+    def bias(self) -> tuple[I64, U64, NDArray[np.float64]]:
+        """All logit-bias entries as (record, token key, bias)."""
+        if not (self.column("bias_size") > 0).any():
+            none = np.zeros(0, np.int64)
+            return none, none.astype(np.uint64), none.astype(np.float64)
+        index, columns = self._indexed(sql.bias_entries(self.case))
+        order = np.lexsort((columns["token"], index))
+        return index[order], columns["token"][order], columns["value"][order]
+
+
+def _last_boundary(part: I64) -> int:
+    """Return where the last partition of a block begins (0: it is the only one)."""
+    return int(np.searchsorted(part, part[-1], side="left"))
+
+
+def _columns(results: list[Any], count: int, kinds: tuple[type, ...]) -> dict[str, NDArray[Any]]:
+    out: dict[str, NDArray[Any]] = {}
+    for position, kind in enumerate(kinds):
+        for field in fields(kind):
+            parts = [getattr(result[position], field.name) for result in results]
+            out[field.name] = np.concatenate(parts) if parts else np.zeros(count, np.int64)
+    return out

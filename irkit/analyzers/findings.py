@@ -1,0 +1,174 @@
+"""Which verdicts become findings: one family over all actors, tiers, and attribution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from irkit.analyzers.calibrate import Promise
+from irkit.analyzers.fuse import TECHNIQUES, benjamini_hochberg
+from irkit.analyzers.judge import Court, Judged
+from irkit.model import PKind, Technique, Tier
+
+F64 = NDArray[np.float64]
+
+#: Below this p-value an actor that is not selected is still shown (tier C).
+SHOWN = 0.01
+#: A technique is named alone only where the runner-up is this much less surprising.
+APART = 10.0
+#: e-value that makes a selected actor tier A.
+STRONG_E = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """One actor and technique to report.
+
+    Attributes:
+        group: index of the actor's kind among the judged ones; ``unit`` its row there.
+        technique: what is reported, ``runner_up`` what it is not clearly apart from.
+        signature: index of the signature shown (-1: none).
+        p: p-value over all techniques (None: rank only), ``q`` its BH value.
+        strength: ``-log10`` of the fused p before re-ranking; orders findings.
+    """
+
+    group: int
+    unit: int
+    technique: Technique
+    runner_up: Technique | None
+    tier: Tier
+    p_kind: PKind
+    p: float | None
+    q: float | None
+    signature: int
+    strength: float
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """All findings of a replay and the family they were selected from."""
+
+    findings: tuple[Selected, ...]
+    family: int
+    selected: int
+    tiers: dict[str, int]
+
+
+def select(court: Court, judged: Sequence[Judged], fdr: float) -> Found:
+    """Run Benjamini-Hochberg over all actors of all kinds and attribute what is left."""
+    signatures = [signature for _, signature in court.scorer.registry.signatures()]
+    bound = np.array([_signature_p(court, signature.key) for signature in signatures])
+    p_all, where = [], []
+    for group, one in enumerate(judged):
+        shown = one.signatures.any(1) if one.signatures.shape[1] else np.zeros(len(one.units), bool)
+        p = one.overall.copy()
+        if shown.any():
+            least = np.where(one.signatures[shown], bound[None, :], 1.0).min(1)
+            p[shown] = np.minimum(p[shown], least)
+        rows = np.flatnonzero(one.tested | shown)
+        p_all.append(p[rows])
+        where.append(np.stack([np.full(len(rows), group), rows]))
+    p = np.concatenate(p_all) if p_all else np.zeros(0)
+    place = np.concatenate(where, axis=1) if where else np.zeros((2, 0), np.int64)
+    q = benjamini_hochberg(p)
+    findings: list[Selected] = []
+    tiers = dict.fromkeys((tier.value for tier in Tier), 0)
+    chosen = 0
+    for i in np.flatnonzero((p < SHOWN) | (q <= fdr) | _signed(judged, place)).tolist():
+        group, unit = int(place[0, i]), int(place[1, i])
+        rows_ = _unit(court, judged[group], group, unit, float(p[i]), float(q[i]), fdr, bound)
+        findings += rows_
+        chosen += bool(rows_ and rows_[0].tier in (Tier.A, Tier.B))
+    for finding in findings:
+        tiers[finding.tier.value] += 1
+    tiers[Tier.D.value] = len(p) - len({(f.group, f.unit) for f in findings})
+    return Found(tuple(findings), len(p), chosen, tiers)
+
+
+def _signed(judged: Sequence[Judged], place: NDArray[np.int64]) -> NDArray[np.bool_]:
+    out = np.zeros(place.shape[1], np.bool_)
+    for group, one in enumerate(judged):
+        if one.signatures.shape[1]:
+            mine = place[0] == group
+            out[mine] = one.signatures[place[1, mine]].any(1)
+    return out
+
+
+def _signature_p(court: Court, key: str) -> float:
+    """Conformal p-value of showing a signature: how many ordinary actors did."""
+    hits, size = court.baseline.signatures.get(key, (0, 0))
+    return (1.0 + hits) / (1.0 + size)
+
+
+def _unit(
+    court: Court,
+    one: Judged,
+    group: int,
+    unit: int,
+    p: float,
+    q: float,
+    fdr: float,
+    bound: F64,
+) -> list[Selected]:
+    registry = court.scorer.registry.signatures()
+    best, second, strength = _attribute(one, unit)
+    promise = Promise.of(int(one.size[unit]), court.alpha)
+    ranked = promise.marginal and court.baseline.stationary
+    out: list[Selected] = []
+    shown = np.flatnonzero(one.signatures[unit]) if one.signatures.shape[1] else np.zeros(0, int)
+    for index in shown.tolist():
+        technique = registry[index][1].technique
+        if technique in {finding.technique for finding in out}:
+            continue
+        out.append(
+            Selected(
+                *(group, unit, technique, None, Tier.A, PKind.SIGNATURE),
+                *(min(p, float(bound[index])), q, index, strength),
+            )
+        )
+    if out:
+        return out
+    if best is None:
+        return []
+    selected = q <= fdr and ranked
+    if selected and one.e[unit] >= STRONG_E:
+        tier = Tier.A
+    elif selected:
+        tier = Tier.B
+    else:
+        tier = Tier.C
+    kind = PKind.CONFORMAL if ranked else PKind.RANK_ONLY
+    return [
+        Selected(
+            group,
+            unit,
+            best,
+            second,
+            tier,
+            kind,
+            p if ranked else None,
+            q if ranked else None,
+            -1,
+            strength,
+        )
+    ]
+
+
+def _attribute(one: Judged, unit: int) -> tuple[Technique | None, Technique | None, float]:
+    """Name the technique with the smallest p, ties by the fused p, and a close runner-up."""
+    p, fused = one.technique[unit], one.order[unit]
+    known = np.flatnonzero(~np.isnan(p))
+    if not known.size:
+        return None, None, 0.0
+    ordered = known[np.lexsort((known, fused[known], p[known]))]
+    best = int(ordered[0])
+    strength = float(-np.log10(max(fused[best], 1e-300)))
+    second = None
+    if len(ordered) > 1:
+        other = int(ordered[1])
+        if fused[other] < APART * fused[best] and p[other] < SHOWN:
+            second = TECHNIQUES[other]
+    return TECHNIQUES[best], second, strength

@@ -1,0 +1,220 @@
+"""Replay of a case through all detectors: who did what, since when, how sure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from irkit.analyzers import verdict_rows
+from irkit.analyzers.baseline import (
+    Baseline,
+    comparable,
+    generic_baseline,
+    load_baseline,
+    promises,
+)
+from irkit.analyzers.calibrate import Promise, shift
+from irkit.analyzers.features import Features
+from irkit.analyzers.findings import Found, select
+from irkit.analyzers.judge import Court, Judged, judge
+from irkit.analyzers.prompt_shape import mix
+from irkit.analyzers.registry import Registry, load_detectors
+from irkit.analyzers.scoring import Scorer
+from irkit.analyzers.sequences import BUCKETS, units_of
+from irkit.model import Progress, Stage, Technique, UnitKind
+
+if TYPE_CHECKING:
+    from irkit.case import Case
+
+ProgressCallback = Callable[[Progress], None]
+KINDS = (UnitKind.SESSION, UnitKind.CREDENTIAL, UnitKind.SOURCE_IP)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayReport:
+    """What a replay tested and found.
+
+    Attributes:
+        records: calls looked at, retries and duplicates left out.
+        units: actors tested, by kind.
+        findings: findings by tier (A, B, C), and units of tier D.
+        promise: what is promised about ordinary actors, in words.
+        baseline: description of the calibration.
+        warnings: plug-ins and detectors that failed, and calibration that does not fit.
+    """
+
+    records: int
+    units: dict[str, int]
+    findings: dict[str, int]
+    promise: str
+    baseline: dict[str, Any]
+    warnings: tuple[str, ...] = field(default=())
+
+
+def replay(
+    case: Case, *, baseline: Path | None = None, progress: ProgressCallback | None = None
+) -> ReplayReport:
+    """Run every detector over every actor and write results, evidence and findings.
+
+    Args:
+        case: an ingested case, matched against the training corpus where there is one.
+        baseline: calibration file; the generic one that irkit carries when omitted.
+        progress: called as the work advances.
+
+    Raises:
+        UsageError: the calibration file cannot be read.
+    """
+
+    def note(done: int, total: int, what: str) -> None:
+        if progress:
+            progress(Progress(Stage.REPLAY, done, total, "steps", what))
+
+    registry = load_detectors()
+    ordinary = load_baseline(baseline) if baseline else generic_baseline()
+    ordinary = ordinary or Baseline(
+        {"kind": "none", "detectors": {}, "features": ""}, [], {}, {}, {}
+    )
+    note(0, 4, "reading records")
+    log = Features(case, note)
+    scorer = Scorer.of(registry, log, note)
+    court = Court(scorer, ordinary, frozenset(comparable(ordinary, registry)), case.settings.fpr)
+    note(1, 4, "comparing actors")
+    judged = [judge(court, units_of(log.log, kind)) for kind in KINDS]
+    note(2, 4, "selecting findings")
+    found = select(court, judged, case.settings.fdr)
+    note(3, 4, "writing results")
+    facts = _facts(case, court, registry, judged, found)
+    with case.transaction():
+        case.clear("detector_result", "query_evidence", "finding", "calibration")
+        for one in judged:
+            case.append("detector_result", verdict_rows.detector_results(court, one))
+        findings, evidence = verdict_rows.findings(case, court, judged, found)
+        case.append("query_evidence", evidence)
+        case.append("finding", findings)
+        case.append("calibration", _calibration(facts))
+    note(4, 4, "done")
+    return ReplayReport(
+        int(log.log.kept.sum()),
+        {one.kind.value: int(one.tested.sum()) for one in judged},
+        facts["family"]["tiers"],
+        facts["promise"]["text"],
+        dict(ordinary.described),
+        tuple(facts["warnings"]),
+    )
+
+
+def _facts(
+    case: Case, court: Court, registry: Registry, judged: list[Judged], found: Found
+) -> dict[str, Any]:
+    base, alpha = court.baseline, court.alpha
+    by_bucket = promises(base, alpha)
+    used = np.concatenate([one.size[one.tested] for one in judged]) if judged else np.zeros(0)
+    least = int(used.min()) if used.size else 0
+    worst = Promise.of(least, alpha)
+    text = worst.text(generic=base.generic)
+    if not base.stationary:
+        text = "Rank only, no promise: the calibration's two halves differ (drift)."
+    moved = _shift(judged)
+    warnings = [f"{w.plugin}: could not be loaded: {w.reason}" for w in registry.warnings]
+    warnings += [f"{key}: {why}" for key, why in sorted(court.scorer.errors.items())]
+    missing = [
+        statistic.key
+        for _, statistic in court.scorer.statistics
+        if statistic.key not in court.usable
+    ]
+    if missing:
+        warnings.append("not calibrated, not used: " + ", ".join(missing))
+    if moved["notable"]:
+        warnings.append(
+            "ordinary traffic of this case differs from the calibration"
+            f" (distance {moved['distance']:.2f}); calibrate on clean months: irkit baseline"
+        )
+    signatures: dict[str, list[dict[str, Any]]] = {}
+    for detector, signature in registry.signatures():
+        hits, size = base.signatures.get(signature.key, (0, 0))
+        signatures.setdefault(signature.technique.value, []).append(
+            {"detector": detector.spec.name, "hits": hits, "n": size, "title": signature.title}
+        )
+    content = {
+        "alpha": alpha,
+        "fdr": case.settings.fdr,
+        "detectors": {d.spec.id: d.spec.version for d in registry.detectors.values()},
+        "baseline": base.described.get("sha256", ""),
+        "buckets": BUCKETS,
+    }
+    return {
+        "baseline": {**base.described, "statistics": base.keys},
+        "detectors": {
+            d.spec.id: {"name": d.spec.name, "title": d.spec.title, "version": d.spec.version}
+            for d in registry.detectors.values()
+        },
+        "family": {
+            "units": found.family,
+            "fdr": case.settings.fdr,
+            "selected": int(found.selected),
+            "tiers": found.tiers,
+            "by_kind": {one.kind.value: int(one.tested.sum()) for one in judged},
+        },
+        "params_hash": hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest(),
+        "promise": {
+            "alpha": alpha,
+            "confidence": 1 - worst.delta,
+            "text": text,
+            "threshold": worst.threshold if base.stationary else 0.0,
+            "buckets": {
+                str(bucket): {"n": one.size, "k": one.k, "text": one.text(generic=base.generic)}
+                for bucket, one in by_bucket.items()
+            },
+        },
+        "shift": moved,
+        "signatures": signatures,
+        "techniques": {
+            t.value: {s.key: s.weights[t] for _, s in court.scorer.statistics if t in s.weights}
+            for t in Technique
+        },
+        "warnings": warnings,
+    }
+
+
+def _shift(judged: list[Judged]) -> dict[str, Any]:
+    """Compare the case's credentials (else addresses, else sessions) with the calibration."""
+    for kind in (UnitKind.CREDENTIAL, UnitKind.SOURCE_IP, UnitKind.SESSION):
+        for one in judged:
+            if one.kind is kind and one.tested.sum() >= 20:
+                index = np.flatnonzero(one.tested & (one.windows == 1))
+                draw = mix(index.astype(np.uint64)) / np.float64(2**64)
+                p = one.overall[index]
+                # Ties make p-values jump; the width of the jump is the share of ordinary actors
+                # that tie with the unit, seen as the distance to the next smaller p-value.
+                moved = shift(p, _ties(p), draw)
+                return {
+                    "kind": kind.value,
+                    "units": moved.units,
+                    "distance": round(moved.distance, 4),
+                    "notable": moved.notable,
+                }
+    return {"kind": None, "units": 0, "distance": 0.0, "notable": False}
+
+
+def _ties(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    values = np.unique(p)
+    lower = np.concatenate([[0.0], values[:-1]])
+    return np.asarray((values - lower)[np.searchsorted(values, p)])
+
+
+def _calibration(facts: dict[str, Any]) -> Any:
+    import polars as pl
+
+    return pl.DataFrame(
+        {
+            "key": sorted(facts),
+            "value": [json.dumps(facts[key], sort_keys=True) for key in sorted(facts)],
+        }
+    )

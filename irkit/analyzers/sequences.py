@@ -1,0 +1,370 @@
+"""Records as arrays in actor order, and the windows that statistics are computed on.
+
+The actor lattice has three observed levels: session, credential, source IP (a fourth, the linked
+campaign, is added by :mod:`irkit.analyzers.campaign`).  A *partition* is the finest stable actor
+of a record: its credential, else its source IP, else its session; relations between prompts are
+looked for inside a partition.
+
+Retries are taken out first: the same credential, prompt, parameters and turn within 60 seconds of
+the call before count as one call.  What a retry's *response* showed is kept by its leader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from irkit.analyzers.prompt_shape import mix
+from irkit.model import UnitKind
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from irkit.case import Case
+
+I32 = NDArray[np.int32]
+I64 = NDArray[np.int64]
+U64 = NDArray[np.uint64]
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+#: Window sizes at which ordinary and tested actors are compared.
+BUCKETS = (1, 5, 10, 25, 50, 100, 200)
+RETRY_SECONDS = 60
+#: Text ids are SHA-256 prefixes in hex; 64 bits of one serve as an in-memory key.  Colliding two
+#: texts on purpose (2**32 trials) would only make two prompts count as one here; what leaked is
+#: decided on the texts themselves.
+KEY = "coalesce(TRY_CAST('0x' || left({0}, 16) AS UBIGINT), hash({0}))"
+
+_RECORDS = f"""
+SELECT q.record_id, q.source_id, q.entry_no, q.sub_no, epoch_us(q.event_time) AS time_us,
+  q.credential_id AS credential, q.client_ip AS source_ip, s.session_key AS session,
+  coalesce(q.operation, '') AS operation,
+  coalesce(q.model_version, q.model_served, q.model_requested, '') AS model,
+  q.params_known IS TRUE AS params_known, q.temperature, q.max_tokens, q.n,
+  coalesce(q.has_logprobs, q.logprobs_requested, false) AS logprobs, q.echo IS TRUE AS echo,
+  coalesce(q.top_logprobs, 0) AS top_logprobs, coalesce(q.scalars_returned, 0) AS scalars,
+  coalesce(q.logit_bias_size, 0) AS bias_size, q.output_tokens,
+  coalesce(q.prompt_chars, 0) AS prompt_chars, coalesce(q.response_chars, 0) AS response_chars,
+  coalesce(q.turn_count, 1) AS turns, q.content_state, coalesce(q.user_agent, '') AS user_agent,
+  {KEY.format("q.prompt_text_id")} AS prompt_key,
+  {KEY.format("q.response_text_id")} AS response_key,
+  hash(q.temperature, q.top_p, q.n, q.max_tokens, q.logprobs_requested, q.top_logprobs, q.echo,
+       q.logit_bias, q.seed, q.turn_count, q.system_text_id) AS params_key
+FROM query_record q LEFT JOIN (SELECT record_id, min(session_key) AS session_key
+  FROM record_session GROUP BY record_id) s USING (record_id)
+WHERE q.duplicate_of IS NULL AND q.record_kind <> 'access'
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Unit names in code order (sorted), codes being positions."""
+
+    values: pl.Series
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def of(self, codes: I64) -> pl.Series:
+        """Return the names of some codes."""
+        return self.values.gather(codes)
+
+
+@dataclass(frozen=True, slots=True)
+class QueryLog:
+    """All records of a case in partition and time order, as arrays of one length.
+
+    Attributes:
+        record_id: ids, in array order.
+        time: microseconds since 1970 UTC; the smallest integer where the log has no time.
+        part: partition code, ascending.
+        codes: per unit kind the unit's code, -1 where the record has none.
+        names: per unit kind the names in code order.
+        leader: index of the first call of a retry run (own index outside of runs).
+        kept: records that count as queries (``leader == index``).
+        columns: further numeric columns by name.
+        operation: operation label code, with ``operations`` as names.
+    """
+
+    record_id: pl.Series
+    time: I64
+    part: I64
+    codes: dict[UnitKind, I64]
+    names: dict[UnitKind, Names]
+    leader: I64
+    kept: Bools
+    columns: dict[str, NDArray[Any]]
+    operation: I64
+    operations: list[str]
+
+    def __len__(self) -> int:
+        return len(self.part)
+
+
+NO_TIME = np.iinfo(np.int64).min
+
+
+def load_log(case: Case) -> QueryLog:
+    """Read every call of a case in a fixed order and mark retries."""
+    import polars as pl
+
+    frame = case.frame(_RECORDS).with_columns(
+        pl.coalesce(
+            pl.lit("c") + pl.col("credential"),
+            pl.lit("i") + pl.col("source_ip"),
+            pl.lit("s") + pl.col("session"),
+            pl.lit("-"),
+        ).alias("part"),
+        pl.col("prompt_key").fill_null(0),
+        pl.col("response_key").fill_null(0),
+    )
+    coded, names = {}, {}
+    for column in ("part", "credential", "source_ip", "session", "operation", "model"):
+        values, codes = _code(frame[column])
+        names[column] = Names(values)
+        coded[column] = codes
+    frame = frame.drop("part", "credential", "source_ip", "session", "operation", "model")
+    frame = frame.with_columns(pl.Series(name, codes) for name, codes in coded.items()).sort(
+        "part", "time_us", "source_id", "entry_no", "sub_no", "record_id", nulls_last=True
+    )
+    time = frame["time_us"].fill_null(NO_TIME).to_numpy()
+    part = frame["part"].to_numpy()
+    leader = _leaders(part, frame["prompt_key"].to_numpy(), frame["params_key"].to_numpy(), time)
+    columns = {
+        name: frame[name].to_numpy()
+        for name in (
+            *("params_known", "logprobs", "echo", "top_logprobs", "scalars", "bias_size"),
+            *("prompt_chars", "response_chars", "turns", "prompt_key", "response_key"),
+            *("model", "params_key"),
+        )
+    }
+    for name in ("temperature", "max_tokens", "n", "output_tokens"):
+        columns[name] = frame[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    columns["agent_key"] = frame["user_agent"].hash(seed=1).to_numpy()
+    kinds = {UnitKind.SESSION: "session", UnitKind.CREDENTIAL: "credential"}
+    kinds[UnitKind.SOURCE_IP] = "source_ip"
+    return QueryLog(
+        frame["record_id"],
+        time,
+        part,
+        {kind: frame[column].to_numpy() for kind, column in kinds.items()},
+        {kind: names[column] for kind, column in kinds.items()},
+        leader,
+        leader == np.arange(len(leader)),
+        columns,
+        frame["operation"].to_numpy(),
+        names["operation"].values.to_list(),
+    )
+
+
+def _code(values: pl.Series) -> tuple[pl.Series, I64]:
+    """Return the sorted distinct values and each row's position in them (-1: null)."""
+    import polars as pl
+
+    unique = values.drop_nulls().unique().sort()
+    table = pl.DataFrame({"value": unique, "code": np.arange(len(unique), dtype=np.int64)})
+    joined = pl.DataFrame({"value": values}).join(
+        table, on="value", how="left", maintain_order="left"
+    )
+    return unique, joined["code"].fill_null(-1).to_numpy()
+
+
+def _leaders(part: I64, prompt: U64, params: U64, time: I64) -> I64:
+    """Return, per record, the first record of its retry run."""
+    count = len(part)
+    leader = np.arange(count)
+    if count < 2:
+        return leader
+    order = np.lexsort((leader, params, prompt, part))
+    before, after = order[:-1], order[1:]
+    same = (part[before] == part[after]) & (prompt[before] == prompt[after])
+    same &= (params[before] == params[after]) & (prompt[after] != 0)
+    gap = time[after].astype(np.float64) - time[before].astype(np.float64)
+    same &= gap <= RETRY_SECONDS * 1e6
+    begins = np.ones(count, np.bool_)
+    begins[1:] = ~same
+    head = order[begins][np.cumsum(begins) - 1]
+    leader[order] = head
+    return leader
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """Runs of an actor's queries in time order; the unit of every statistic.
+
+    Attributes:
+        unit: unit code of each window.
+        bucket: nominal size of each window (its rows may be more only for whole units).
+        bounds: first row of each window, plus the total.
+        rows: record index of each row.
+        owner: window of each row.
+    """
+
+    unit: I64
+    bucket: I64
+    bounds: I64
+    rows: I64
+    owner: I64
+
+    def __len__(self) -> int:
+        return len(self.unit)
+
+    @property
+    def sizes(self) -> I64:
+        """Queries per window."""
+        return np.diff(self.bounds)
+
+    def total(self, values: NDArray[Any]) -> F64:
+        """Sum a per-record column over each window."""
+        running = np.zeros(len(self.rows) + 1, np.float64)
+        np.cumsum(values[self.rows], out=running[1:], dtype=np.float64)
+        return running[self.bounds[1:]] - running[self.bounds[:-1]]
+
+    def peak(self, values: NDArray[Any]) -> F64:
+        """Return the largest value of a per-record column in each window."""
+        if not len(self):
+            return np.zeros(0)
+        return np.maximum.reduceat(values[self.rows].astype(np.float64), self.bounds[:-1])
+
+    def groups(
+        self, key: U64, mask: Bools, values: NDArray[Any] | None = None
+    ) -> tuple[I64, U64, I64, F64]:
+        """Return (window, key, records, largest value) for every distinct key of each window."""
+        chosen = np.flatnonzero(mask[self.rows])
+        owner, keys = self.owner[chosen], key[self.rows[chosen]]
+        value = np.ones(len(chosen)) if values is None else values[self.rows[chosen]]
+        order = np.lexsort((keys, owner))
+        owner, keys, value = owner[order], keys[order], value[order].astype(np.float64)
+        begin = np.ones(len(keys), np.bool_)
+        begin[1:] = (keys[1:] != keys[:-1]) | (owner[1:] != owner[:-1])
+        starts = np.flatnonzero(begin)
+        best = np.maximum.reduceat(value, starts) if starts.size else value
+        return owner[starts], keys[starts], np.diff(np.append(starts, len(keys))), best
+
+    def distinct(self, key: U64, mask: Bools) -> F64:
+        """Count distinct keys among the marked records of each window."""
+        return np.bincount(self.groups(key, mask)[0], minlength=len(self)).astype(np.float64)
+
+    def best_per_key(self, key: U64, values: NDArray[Any], mask: Bools) -> F64:
+        """Sum over distinct keys the largest value each key reaches in the window."""
+        owner, _, _, best = self.groups(key, mask, values)
+        return np.bincount(owner, weights=best, minlength=len(self)).astype(np.float64)
+
+    def take(self, which: NDArray[Any]) -> Windows:
+        """Return some of the windows."""
+        index = np.flatnonzero(which) if which.dtype == np.bool_ else which
+        size = self.sizes[index]
+        bounds = np.zeros(len(index) + 1, np.int64)
+        np.cumsum(size, out=bounds[1:])
+        rows = np.repeat(self.bounds[index] - bounds[:-1], size) + np.arange(bounds[-1])
+        return Windows(
+            self.unit[index],
+            self.bucket[index],
+            bounds,
+            self.rows[rows],
+            np.repeat(np.arange(len(index)), size),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """Actors of one kind with their queries in time order.
+
+    Attributes:
+        kind: level of the lattice.
+        code: unit code of each actor.
+        bounds: first row of each actor, plus the total.
+        rows: record index (retries left out), actor by actor in time order.
+    """
+
+    kind: UnitKind
+    code: I64
+    bounds: I64
+    rows: I64
+
+    def __len__(self) -> int:
+        return len(self.code)
+
+    @property
+    def sizes(self) -> I64:
+        """Queries per actor."""
+        return np.diff(self.bounds)
+
+
+def units_of(log: QueryLog, kind: UnitKind, codes: I64 | None = None) -> Units:
+    """Group the kept records of a log by actor.
+
+    Args:
+        log: the records.
+        kind: level of the lattice.
+        codes: unit code per record instead of the observed ones (for campaigns).
+    """
+    code = log.codes[kind] if codes is None else codes
+    rows = np.flatnonzero(log.kept & (code >= 0))
+    rows = rows[np.lexsort((rows, log.time[rows], code[rows]))]
+    unit, starts = np.unique(code[rows], return_index=True)
+    return Units(kind, unit, np.append(starts, len(rows)).astype(np.int64), rows)
+
+
+def whole_units(units: Units) -> Windows:
+    """Return one window per actor, holding all its queries."""
+    return Windows(
+        units.code,
+        units.sizes,
+        units.bounds,
+        units.rows,
+        np.repeat(np.arange(len(units)), units.sizes),
+    )
+
+
+def tiled_windows(units: Units, buckets: Sequence[int]) -> Windows:
+    """Cut every actor into windows of the largest bucket it fills, overlapping by half.
+
+    The last window always ends at the actor's last query, so no query goes untested.
+    """
+    sizes = units.sizes
+    ordered = np.array(sorted(buckets), np.int64)
+    place = np.searchsorted(ordered, sizes, side="right") - 1
+    usable = np.flatnonzero(place >= 0)
+    bucket = ordered[place[usable]]
+    size = sizes[usable]
+    stride = np.maximum(1, bucket // 2)
+    extra = -((bucket - size) // stride)
+    count = extra + 1
+    actor = np.repeat(usable, count)
+    step = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+    width = np.repeat(bucket, count)
+    offset = np.minimum(step * np.repeat(stride, count), np.repeat(size - bucket, count))
+    return _cut(units, actor, offset, width)
+
+
+def baseline_windows(units: Units, buckets: Sequence[int], seed: int) -> Windows:
+    """Take one window per actor and bucket, at a place fixed by the actor's number and the seed."""
+    parts: list[tuple[I64, I64, I64]] = []
+    for bucket in sorted(buckets):
+        actor = np.flatnonzero(units.sizes >= bucket)
+        draw = mix(mix(actor.astype(np.uint64)) + np.uint64(seed) * np.uint64(1009 + bucket))
+        room = (units.sizes[actor] - bucket + 1).astype(np.uint64)
+        parts.append((actor, (draw % room).astype(np.int64), np.full(len(actor), bucket)))
+    actor, offset, width = (np.concatenate([part[i] for part in parts]) for i in range(3))
+    return _cut(units, actor, offset, width)
+
+
+def _cut(units: Units, actor: I64, offset: I64, width: I64) -> Windows:
+    bounds = np.zeros(len(actor) + 1, np.int64)
+    np.cumsum(width, out=bounds[1:])
+    start = units.bounds[actor] + offset
+    rows = np.repeat(start - bounds[:-1], width) + np.arange(bounds[-1])
+    return Windows(
+        units.code[actor],
+        width,
+        bounds,
+        units.rows[rows],
+        np.repeat(np.arange(len(actor)), width),
+    )

@@ -1,0 +1,363 @@
+"""Rows of the result tables: detector outcomes, per-query evidence, findings."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from irkit.analyzers.calibrate import Promise
+from irkit.analyzers.findings import Found, Selected
+from irkit.analyzers.fuse import e_value
+from irkit.analyzers.judge import Court, Judged
+from irkit.analyzers.narrate import detector_sentence, finding_sentence
+from irkit.analyzers.onset import NULL_999, span
+from irkit.analyzers.registry import Detector
+from irkit.analyzers.sequences import NO_TIME
+from irkit.model import TECHNIQUE_TAGS, PKind, Status, UnitKind
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from irkit.case import Case
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+
+#: Evidence records listed with a finding, and with a detector result.
+MOST_EVIDENCE, DETECTOR_EVIDENCE = 50, 10
+#: Per-query p-value below which a query of an actor without finding is stored, too.
+_STORED = 0.01
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - stored times are UTC without a zone
+#: Per-query p-value below which a query is called telling.
+_TELLING = 0.05
+
+
+def detector_results(court: Court, one: Judged) -> pl.DataFrame:
+    """One row per actor and detector."""
+    import polars as pl
+
+    frames = [_detector_rows(court, one, d) for d in court.scorer.registry.detectors.values()]
+    if not len(one.units) or not frames:
+        return pl.DataFrame()
+    return pl.concat(frames)
+
+
+def _detector_rows(court: Court, one: Judged, detector: Detector) -> pl.DataFrame:
+    import polars as pl
+
+    scorer = court.scorer
+    columns = [i for i, (d, _) in enumerate(scorer.statistics) if d is detector]
+    count = len(one.units)
+    p = np.where(np.isnan(one.p[:, columns]), 2.0, one.p[:, columns])
+    pick = p.argmin(1)
+    p = p[np.arange(count), pick]
+    score = one.score[:, columns][np.arange(count), pick]
+    spoke, known = ~np.isnan(score), p <= 1.0
+    threshold, ranked = _thresholds(court, one.size)
+    error = scorer.errors.get(detector.spec.id)
+    found = spoke & known & (p <= threshold)
+    names = one.units.code
+    status = np.where(spoke, Status.NO_FINDINGS.value, Status.NOT_APPLICABLE.value).astype(object)
+    status[found] = Status.FOUND.value
+    summary = np.full(count, "nothing beyond what ordinary actors do", object)
+    silent = next((why for i in columns if (why := scorer.silence(scorer.statistics[i][1]))), "")
+    few = f"fewer than {detector.spec.n_min} queries, or the inputs are not logged for them"
+    summary[~spoke] = silent or few
+    uncalibrated = spoke & ~known
+    summary[uncalibrated] = "no ordinary actors to compare with"
+    if error:
+        status[:] = Status.ERROR.value
+        summary[:] = error
+    evidence: list[list[str] | None] = [None] * count
+    for unit in np.flatnonzero(found).tolist() if not error else []:
+        key = scorer.statistics[columns[int(pick[unit])]][1].key
+        level = one.levels[one.level[unit]] if one.level[unit] >= 0 else ""
+        value = float(p[unit]) if ranked[unit] else None
+        summary[unit] = detector_sentence(
+            detector.spec.title, float(score[unit]), value, int(one.size[unit]), level
+        )
+        evidence[unit] = _top_records(court, one, unit, scorer.query[key])
+    shown = spoke & known & ranked
+    return pl.DataFrame(
+        {
+            "unit_kind": pl.repeat(one.kind.value, count, eager=True),
+            "unit": _unit_names(court, one, names),
+            "detector": pl.repeat(detector.spec.name, count, eager=True),
+            "status": pl.Series(status.tolist(), dtype=pl.String),
+            "queries": pl.Series(one.units.sizes, dtype=pl.Int32),
+            "bucket": pl.Series(one.bucket, dtype=pl.Int32),
+            "statistic": pl.Series(score, dtype=pl.Float64).fill_nan(None),
+            "p_value": pl.Series(np.where(shown, p, np.nan)).fill_nan(None),
+            "p_kind": pl.Series(
+                np.where(
+                    ~(spoke & known),
+                    PKind.NONE.value,
+                    np.where(ranked, PKind.CONFORMAL.value, PKind.RANK_ONLY.value),
+                ).tolist(),
+                dtype=pl.String,
+            ),
+            "e_value": pl.Series(np.where(shown, e_value(p), np.nan)).fill_nan(None),
+            "summary": pl.Series(summary.tolist(), dtype=pl.String),
+            "evidence": pl.Series(evidence, dtype=pl.List(pl.String)),
+            "calib_n": pl.Series(np.where(known, one.size, 0), dtype=pl.Int32),
+            "calib_level": pl.Series(
+                [one.levels[i] if i >= 0 else None for i in one.level.tolist()], dtype=pl.String
+            ),
+            "params_hash": pl.repeat(_params(detector), count, eager=True),
+        }
+    ).sort("unit")
+
+
+def _params(detector: Detector) -> str:
+    spec = detector.spec
+    text = f"{spec.id} {spec.version} {[(s.key, s.n_min) for s in spec.statistics]}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _thresholds(court: Court, size: I64) -> tuple[F64, NDArray[np.bool_]]:
+    """Per actor the p-value that is flagged, and whether p-values may be given at all."""
+    sizes, place = np.unique(size, return_inverse=True)
+    made = [Promise.of(int(n), court.alpha) for n in sizes]
+    steady = court.baseline.stationary
+    ranked = np.array([one.marginal and steady for one in made], np.bool_)
+    # Without a promise the nominal rate is used; with too few actors, standing out from all.
+    value = np.array(
+        [
+            one.threshold if one.k and steady else court.alpha if one.marginal else 1 / (n + 1)
+            for one, n in zip(made, sizes.tolist(), strict=True)
+        ]
+    )
+    return value[place] * (1 + 1e-9), ranked[place]
+
+
+def _unit_names(court: Court, one: Judged, codes: I64) -> Any:
+    return court.scorer.log.log.names[one.kind].of(codes)
+
+
+def _unit_rows(one: Judged, unit: int) -> I64:
+    return one.units.rows[one.units.bounds[unit] : one.units.bounds[unit + 1]]
+
+
+def _top_records(court: Court, one: Judged, unit: int, scores: NDArray[np.float32]) -> list[str]:
+    rows = _unit_rows(one, unit)
+    best = rows[np.argsort(-scores[rows], kind="stable")[:DETECTOR_EVIDENCE]]
+    best = np.sort(best[scores[best] > 0])
+    return [str(value) for value in court.scorer.log.log.record_id.gather(best)]
+
+
+# -- findings -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Curve:
+    """Per-query evidence of one finding."""
+
+    rows: I64
+    columns: list[int]
+    p: F64
+
+
+def findings(
+    case: Case, court: Court, judged: Sequence[Judged], found: Found
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the finding rows and the query-evidence rows."""
+    import polars as pl
+
+    requests = _RequestIds(case, court)
+    rows, marked = [], []
+    for finding in found.findings:
+        one = judged[finding.group]
+        curve = _curve(court, one, finding)
+        rows.append(_finding(court, one, finding, curve, requests))
+        marked.append(curve)
+    frame = pl.DataFrame(rows, schema=_schema())
+    return (
+        frame.sort("unit_kind", "unit", "technique", "finding_id"),
+        _evidence(court, marked),
+    )
+
+
+def _schema() -> dict[str, Any]:
+    import polars as pl
+
+    text, number, time = pl.String, pl.Float64, pl.Datetime("us")
+    names = pl.List(pl.String)
+    return {
+        "finding_id": text, "unit_kind": text, "unit": text, "members": names,
+        "technique": text, "runner_up": text, "profile": text, "tier": text, "p_value": number,
+        "p_kind": text, "q_value": number, "e_value": number, "score": number, "onset": time,
+        "onset_low": time, "onset_high": time, "first_seen": time, "last_seen": time,
+        "queries": pl.Int64, "evidence_request_ids": names, "evidence_record_ids": names,
+        "summary": text,
+    }  # fmt: skip
+
+
+class _RequestIds:
+    """Looks up request ids of evidence records."""
+
+    def __init__(self, case: Case, court: Court) -> None:
+        self._case = case
+        self._ids = court.scorer.log.log.record_id
+
+    def of(self, rows: I64) -> tuple[list[str], list[str | None]]:
+        records = [str(value) for value in self._ids.gather(rows)]
+        if not records:
+            return [], []
+        found = dict(
+            self._case.rows(
+                "SELECT record_id, coalesce(request_id, provider_response_id) FROM query_record"
+                " WHERE record_id IN (SELECT unnest(?))",
+                [records],
+            )
+        )
+        return records, [found.get(record) for record in records]
+
+
+def _curve(court: Court, one: Judged, finding: Selected) -> _Curve:
+    """Per-query p-values from the strongest detectors of the finding's technique."""
+    scorer = court.scorer
+    rows = _unit_rows(one, finding.unit)
+    members = [
+        i
+        for i, (_, statistic) in enumerate(scorer.statistics)
+        if statistic.weights.get(finding.technique, 0) > 0
+    ]
+    if finding.signature >= 0:
+        owner = scorer.registry.signatures()[finding.signature][0]
+        members = [i for i in members if scorer.statistics[i][0] is owner] or members
+    p = one.p[finding.unit, members]
+    known = [i for i, value in zip(members, p.tolist(), strict=True) if value == value]
+    if known:
+        least = min(one.p[finding.unit, i] for i in known)
+        strong = [i for i in known if one.p[finding.unit, i] <= 10 * least]
+    else:
+        strong = members
+    value = np.ones(len(rows))
+    for i in strong:
+        key = scorer.statistics[i][1].key
+        value = np.minimum(value, court.baseline.query_p(key, scorer.query[key][rows]))
+    return _Curve(rows, strong, np.minimum(1.0, value * len(strong)))
+
+
+def _finding(
+    court: Court, one: Judged, finding: Selected, curve: _Curve, requests: _RequestIds
+) -> dict[str, Any]:
+    scorer = court.scorer
+    time = scorer.log.log.time[curve.rows]
+    name = str(_unit_names(court, one, one.units.code[[finding.unit]])[0])
+    begin, low, high, end = _when(curve.p)
+    order = np.lexsort((np.arange(len(curve.p)), curve.p))
+    telling = order[curve.p[order] <= _TELLING][:MOST_EVIDENCE]
+    if not telling.size:
+        telling = order[:1]
+    records, request_ids = requests.of(curve.rows[np.sort(telling)])
+    key = f"{one.kind.value}|{name}|{finding.technique.value}"
+    titles = []
+    for i in curve.columns:
+        detector = scorer.statistics[i][0]
+        if one.p[finding.unit, i] == one.p[finding.unit, i] and detector.spec.title not in titles:
+            titles.append(detector.spec.title)
+    signature = ""
+    if finding.signature >= 0:
+        detector, shown = scorer.registry.signatures()[finding.signature]
+        signature = shown.title
+        titles = titles or [detector.spec.title]
+    runner_up = finding.runner_up.value if finding.runner_up else None
+    value = one.e[finding.unit]
+    return {
+        "finding_id": "F-" + hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:12],
+        "unit_kind": one.kind.value,
+        "unit": name,
+        "members": _members(court, one, finding.unit),
+        "technique": finding.technique.value,
+        "runner_up": runner_up,
+        "profile": TECHNIQUE_TAGS[finding.technique].profile.value,
+        "tier": finding.tier.value,
+        "p_value": finding.p,
+        "p_kind": finding.p_kind.value,
+        "q_value": finding.q,
+        "e_value": float(value) if value == value else None,
+        "score": round(finding.strength, 6),
+        "onset": _instant(time[begin]),
+        "onset_low": _instant(time[low]),
+        "onset_high": _instant(time[high]),
+        "first_seen": _instant(time[0]),
+        "last_seen": _instant(time[end]),
+        "queries": len(curve.rows),
+        "evidence_request_ids": request_ids,
+        "evidence_record_ids": records,
+        "summary": finding_sentence(
+            finding.technique, len(curve.rows), titles, finding.p, signature, runner_up
+        ),
+    }
+
+
+def _members(court: Court, one: Judged, unit: int) -> list[str]:
+    if one.kind is not UnitKind.CAMPAIGN:
+        return []
+    log = court.scorer.log.log
+    codes = np.unique(log.codes[UnitKind.CREDENTIAL][_unit_rows(one, unit)])
+    return [str(value) for value in log.names[UnitKind.CREDENTIAL].of(codes[codes >= 0])]
+
+
+def _when(p: F64) -> tuple[int, int, int, int]:
+    """Return positions of onset, its interval, and the last query of the behaviour."""
+    found = span(p)
+    if found is not None and found.gain >= NULL_999:
+        return found.start, found.start_low, found.start_high, found.end
+    # One telling query, or too few for a change point: the first and last of the most telling.
+    peak = np.flatnonzero(p <= p.min())
+    return int(peak[0]), int(peak[0]), int(peak[0]), int(peak[-1])
+
+
+def _instant(value: np.int64) -> datetime | None:
+    if value == NO_TIME:
+        return None
+    return _EPOCH + timedelta(microseconds=int(value))
+
+
+def _evidence(court: Court, marked: Sequence[_Curve]) -> pl.DataFrame:
+    """Per-query rows: all scored queries of flagged actors, unusual ones of all others."""
+    import polars as pl
+
+    scorer = court.scorer
+    wanted = np.zeros((len(scorer.log), len(scorer.statistics)), np.bool_)
+    for curve in marked:
+        wanted[curve.rows[:, None], np.array(curve.columns, np.int64)[None, :]] = True
+    flagged = wanted.any(1)
+    parts: list[pl.DataFrame] = []
+    for i, (detector, statistic) in enumerate(scorer.statistics):
+        score = scorer.query[statistic.key]
+        p = court.baseline.query_p(statistic.key, score)
+        take = (score > 0) & scorer.log.log.kept & (wanted[:, i] | ((p <= _STORED) & ~flagged))
+        rows = np.flatnonzero(take)
+        if not rows.size:
+            continue
+        reasons = np.full(len(rows), detector.spec.title.lower(), object)
+        for place in np.flatnonzero(wanted[rows, i] & (p[rows] <= _TELLING)).tolist():
+            reasons[place] = detector.reason(scorer.log, statistic.key, int(rows[place]))
+        parts.append(
+            pl.DataFrame(
+                {
+                    "record_id": scorer.log.log.record_id.gather(rows),
+                    "detector": pl.repeat(detector.spec.name, len(rows), eager=True),
+                    "score": pl.Series(np.round(score[rows].astype(np.float64), 6)),
+                    "p_value": pl.Series(p[rows]),
+                    "reason": pl.Series(reasons.tolist(), dtype=pl.String),
+                }
+            )
+        )
+    if not parts:
+        return pl.DataFrame(schema={"record_id": pl.String})
+    # Two statistics of one detector on one query: the more surprising one speaks.
+    return (
+        pl.concat(parts)
+        .sort("record_id", "detector", "p_value", "reason")
+        .unique(["record_id", "detector"], keep="first", maintain_order=True)
+    )
