@@ -162,6 +162,15 @@ UNION ALL
 SELECT 'session', s.session_key, count(*)
 FROM exposure e JOIN record_session s USING (record_id)
 WHERE e.provenance = 'memorised' GROUP BY 1, 2
+UNION ALL
+SELECT 'campaign', m.unit, count(DISTINCT e.exposure_id)
+FROM exposure e JOIN query_record r USING (record_id)
+LEFT JOIN record_session s USING (record_id)
+JOIN (SELECT DISTINCT unit,
+        regexp_replace(unnest(members), '^(credential|source_ip|session):', '') AS member
+      FROM finding WHERE unit_kind = 'campaign') m
+  ON m.member = r.credential_id OR m.member = r.client_ip OR m.member = s.session_key
+WHERE e.provenance = 'memorised' GROUP BY 1, 2
 """
 
 

@@ -101,12 +101,13 @@ SELECT e.exposure_id, e.record_id, r.event_time, r.credential_id, e.provenance, 
   coalesce(e.value_masked, '') AS value_masked, coalesce(s.n, 0) AS subjects,
   CASE WHEN v.verdict = 'undo' THEN NULL ELSE v.verdict END AS verdict,
   CASE WHEN v.verdict = 'undo' THEN NULL ELSE v.note END AS note,
-  coalesce(CASE WHEN v.verdict = 'undo' THEN NULL ELSE v.verdict END, 'open') AS review_state
+  coalesce(CASE WHEN v.verdict = 'undo' THEN NULL ELSE v.verdict END, 'open') AS review_state,
+  s.subject_keys
 FROM exposure e
 LEFT JOIN query_record r USING (record_id)
 LEFT JOIN ({_LAST_REVIEW}) v USING (exposure_id)
-LEFT JOIN (SELECT exposure_id, count(*) AS n FROM exposure_subject GROUP BY exposure_id) s
-  USING (exposure_id)
+LEFT JOIN (SELECT exposure_id, count(*) AS n, list(subject_key ORDER BY subject_key)
+  AS subject_keys FROM exposure_subject GROUP BY exposure_id) s USING (exposure_id)
 """
 
 _EXPOSURE_COLUMNS = (
@@ -121,6 +122,7 @@ _EXPOSURE_COLUMNS = (
     Column("people", "subjects", "number"),
     Column("review", "review_state", "text"),
     Column("record", "record_id", "text"),
+    Column("subject", "subject_keys", "list"),
 )
 
 _SUBJECT_COLUMNS = (

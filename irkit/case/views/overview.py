@@ -106,6 +106,18 @@ class DeadlineRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SeverityRow:
+    """Severity of one cluster of people by the ENISA method, as an interval."""
+
+    cluster: str
+    subjects: int
+    low: float
+    high: float
+    band_low: str
+    band_high: str
+
+
+@dataclass(frozen=True, slots=True)
 class TimelineBucket:
     """Activity in one span of time starting at ``start``."""
 
@@ -167,7 +179,7 @@ def funnel(con: duckdb.DuckDBPyConnection) -> tuple[FunnelStep, ...]:
     steps = [
         FunnelStep("queries", "queries logged", queries),
         FunnelStep("flagged", "by flagged actors", flagged),
-        FunnelStep("responses", "responses that leaked", leaking),
+        FunnelStep("responses", "leaking responses", leaking),
     ]
     counts = {
         str(name): (low, best, high, str(method or ""))
@@ -176,7 +188,7 @@ def funnel(con: duckdb.DuckDBPyConnection) -> tuple[FunnelStep, ...]:
         ).fetchall()
     }
     for key, label, fallback in (
-        ("records", "training records exposed", _RECORDS),
+        ("records", "training records", _RECORDS),
         ("subjects", "people affected", _SUBJECTS),
     ):
         if key in counts:
@@ -270,6 +282,16 @@ def deadlines(con: duckdb.DuckDBPyConnection) -> tuple[DeadlineRow, ...]:
     return tuple(
         sorted(found, key=lambda d: (d.at or datetime.max.replace(tzinfo=UTC), d.regime, d.kind))
     )
+
+
+def severity(con: duckdb.DuckDBPyConnection) -> tuple[SeverityRow, ...]:
+    """List the clusters of people, the most severe first."""
+    found = con.execute(
+        "SELECT cluster, coalesce(subjects, 0), coalesce(se_low, 0), coalesce(se_high, 0),"
+        " coalesce(band_low, ''), coalesce(band_high, '') FROM severity"
+        " ORDER BY se_high DESC NULLS LAST, se_low DESC NULLS LAST, cluster"
+    ).fetchall()
+    return tuple(SeverityRow(*row) for row in found)
 
 
 def next_deadline(con: duckdb.DuckDBPyConnection, now: datetime) -> DeadlineRow | None:

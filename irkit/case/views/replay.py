@@ -171,6 +171,15 @@ def sequence(
     )
 
 
+def position_of(con: duckdb.DuckDBPyConnection, key: ActorKey, record_id: str) -> int | None:
+    """Return where in an actor's sequence a record lies, from 0."""
+    row = con.execute(
+        f"SELECT min(position) FROM ({_ordered(key)}) WHERE record_id = $id",
+        {"unit": key.unit, "id": record_id},
+    ).fetchone()
+    return None if row is None or row[0] is None else int(row[0])
+
+
 def evidence_curve(
     con: duckdb.DuckDBPyConnection, key: ActorKey, *, points: int = 160
 ) -> tuple[CurvePoint, ...]:

@@ -1,1 +1,1 @@
-"""TODO."""
+"""The screens: each reads frozen facts in a worker thread and draws them."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Widgets of the screens; none of them reads the case itself."""

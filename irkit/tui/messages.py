@@ -1,0 +1,83 @@
+"""What worker threads tell the application; they never touch a widget."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from textual.message import Message
+
+from irkit.case import Case
+from irkit.errors import IrkitError
+from irkit.model import Progress
+
+
+class Fetched(Message):
+    """A query for a screen is answered; ``token`` tells a stale answer from the last one asked."""
+
+    bubble = False
+
+    def __init__(self, name: str, token: int, data: Any) -> None:
+        super().__init__()
+        self.name = name
+        self.token = token
+        self.data = data
+
+
+class FetchFailed(Message):
+    """A query for a screen failed."""
+
+    bubble = False
+
+    def __init__(self, name: str, token: int, error: IrkitError) -> None:
+        super().__init__()
+        self.name = name
+        self.token = token
+        self.error = error
+
+
+class JobProgressed(Message):
+    """Long work went on."""
+
+    def __init__(self, progress: Progress) -> None:
+        super().__init__()
+        self.progress = progress
+
+
+class JobFinished(Message):
+    """Long work ended: with a result, an error, or neither where it was cancelled."""
+
+    def __init__(
+        self,
+        title: str,
+        result: Any = None,
+        error: IrkitError | None = None,
+        *,
+        cancelled: bool = False,
+    ) -> None:
+        super().__init__()
+        self.title = title
+        self.result = result
+        self.error = error
+        self.cancelled = cancelled
+
+
+class CaseOpened(Message):
+    """A case is open for this session."""
+
+    def __init__(self, case: Case) -> None:
+        super().__init__()
+        self.case = case
+
+
+class CaseChanged(Message):
+    """Rows of the case changed: screens read again."""
+
+
+class Written(Message):
+    """A short write (review, decision, reveal) is done; ``note`` goes to the person."""
+
+    def __init__(self, note: str = "", error: IrkitError | None = None, reveal: str = "") -> None:
+        super().__init__()
+        self.note = note
+        self.error = error
+        self.reveal = reveal

@@ -1,0 +1,168 @@
+"""Actors: who was flagged for what, how sure, since when; sort, filter, page, replay."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import duckdb
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Container, VerticalScroll
+from textual.content import Content
+from textual.widgets import Input, Static
+
+from irkit.case import views
+from irkit.tui.actions import bindings
+from irkit.tui.screens.base import CaseScreen
+from irkit.tui.screens.browse import BrowseMixin
+from irkit.tui.text import line, middle, number, p_value, short_stamp, stamp
+from irkit.tui.theme import TIER
+from irkit.tui.widgets.tables import Cell, PagedTable, TableColumn
+from irkit.tui.words import KIND, actor_title, finding_lines, technique
+
+COLUMNS = (
+    TableColumn("tier", "Tier", 4),
+    TableColumn("actor", "Actor", 0),
+    TableColumn("kind", "Kind", 10, min_table=92),
+    TableColumn("technique", "Technique", 24, min_table=60),
+    TableColumn("p", "p", 9, right=True),
+    TableColumn("onset", "Onset UTC", 11, min_table=106),
+    TableColumn("queries", "Queries", 7, right=True),
+    TableColumn("leaks", "Leaks", 5, right=True),
+)
+
+
+def _cells(row: views.ActorRow) -> list[Cell]:
+    symbol, _, style = TIER.get(row.tier or "", ("–", "nothing", "$muted"))
+    return [
+        Cell(symbol if row.tier is None else f"{symbol} {row.tier}", style),
+        Cell(middle(row.key.unit, 44)),
+        Cell(KIND.get(row.key.kind.value, row.key.kind.value), "$muted"),
+        Cell(technique(row.technique) + (f" +{row.findings - 1}" if row.findings > 1 else "")),
+        Cell(p_value(row.p_value, row.p_kind)),
+        Cell(short_stamp(row.onset) if row.tier else "–"),
+        Cell(number(row.queries)),
+        Cell(
+            number(row.exposures) if row.exposures else "–", "bold $accent" if row.exposures else ""
+        ),
+    ]
+
+
+class ActorsScreen(BrowseMixin, CaseScreen):
+    """A table of actors with the finding of the one under the cursor."""
+
+    PLACE = "actors"
+    BINDINGS: ClassVar = bindings("actors")
+    AUTO_FOCUS = "#actors"
+    NOUN = "actor"
+    BARE = "actor"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.start_browsing(views.actor_columns(), "tier")
+        self.quiet = False
+
+    def body(self) -> ComposeResult:
+        """Lay out table and detail."""
+        yield from self.browse_bar()
+        with Container(id="split"):
+            yield PagedTable(
+                COLUMNS, _cells, id="actors", key=lambda r: f"{r.key.kind.value}:{r.key.unit}"
+            )
+            with VerticalScroll(id="detail", classes="section"):
+                yield Static(Content(""), id="detail-text", markup=False)
+
+    def reload(self) -> None:
+        """Read the page."""
+        browse, quiet = self.browse, self.quiet
+
+        def query(con: duckdb.DuckDBPyConnection) -> Any:
+            return views.actors(
+                con,
+                where=browse.where,
+                sort=browse.sort,
+                descending=browse.descending,
+                offset=browse.offset,
+                limit=browse.limit,
+                quiet=quiet,
+            )
+
+        self.fetch("actors", query)
+
+    def show_actors(self, page: views.ActorPage) -> None:
+        """Draw the page."""
+        table = self.query_one("#actors", PagedTable)
+        table.sorted_by = (self.browse.sort, self.browse.descending)
+        table.show_page(page.rows, page.total, page.offset)
+        self.browse_caption(page.total, len(page.rows))
+        if page.rows:
+            self._detail()
+        else:
+            self.query_one("#detail", VerticalScroll).border_title = "No actors"
+            self.query_one("#detail-text", Static).update(Content(self._empty()))
+
+    def _empty(self) -> str:
+        if self.browse.where.text:
+            return (
+                f"Nothing matches “{line(self.browse.where.text)}”. Press / and clear the filter."
+            )
+        if not self.quiet:
+            return (
+                "No actor was flagged. Press a to see everyone tested, or 1 then w to work out the"
+                " scope if that was not done yet."
+            )
+        return "No queries have been read yet. Press 1, then a, to add logs."
+
+    @on(PagedTable.RowHighlighted)
+    def _moved(self) -> None:
+        self._detail()
+
+    def _detail(self) -> None:
+        row = self.query_one("#actors", PagedTable).selected
+        if row is None:
+            return
+        self.query_one("#detail", VerticalScroll).border_title = line(actor_title(row), 60)
+        self.fetch("detail", lambda con: (row, views.actor_findings(con, row.key)))
+
+    def show_detail(self, data: tuple[views.ActorRow, tuple[views.FindingDetail, ...]]) -> None:
+        """Draw the findings of the actor under the cursor."""
+        row, findings = data
+        parts = [finding_lines(finding) for finding in findings]
+        if not parts:
+            parts.append(Content.styled("Nothing was found on this actor.", "$muted"))
+        seen = f"Seen {stamp(row.first_seen)} to {stamp(row.last_seen)}"
+        parts.append(Content.styled(seen, "$muted"))
+        members = findings[0].members if findings else ()
+        if members:
+            shown = ", ".join(middle(member, 30) for member in members[:12])
+            more = f" and {len(members) - 12} more" if len(members) > 12 else ""
+            parts.append(Content(f"Members: {shown}{more}"))
+        self.query_one("#detail-text", Static).update(Content("\n").join(parts))
+
+    @on(PagedTable.Opened)
+    def _opened(self) -> None:
+        self.action_open_replay()
+
+    def action_open_replay(self) -> None:
+        """Replay the actor under the cursor."""
+        if isinstance(self.focused, Input):
+            return
+        row = self.query_one("#actors", PagedTable).selected
+        if row is not None:
+            self.irkit.replay_actor(row.key)
+
+    def action_quiet(self) -> None:
+        """Show or hide actors on whom nothing was found."""
+        self.quiet = not self.quiet
+        self.browse.offset = 0
+        self.reload()
+
+    def extra_caption(self) -> str:
+        """Say which actors are listed."""
+        return "everyone tested" if self.quiet else "flagged only"
+
+    def action_copy(self) -> None:
+        """Copy the actor's name."""
+        row = self.query_one("#actors", PagedTable).selected
+        if row is not None:
+            self.irkit.copy(row.key.unit, "actor")

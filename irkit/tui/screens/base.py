@@ -1,0 +1,142 @@
+"""What all screens of a case share: status, tabs, footer, and reading in worker threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import duckdb
+from textual.app import ComposeResult
+from textual.containers import Container
+from textual.css.query import NoMatches
+from textual.screen import Screen
+from textual.widgets import Footer
+from textual.worker import get_current_worker
+
+from irkit.case import Case
+from irkit.errors import IrkitError
+from irkit.tui.jobs import unexpected
+from irkit.tui.messages import Fetched, FetchFailed
+from irkit.tui.widgets.chrome import JobBar, NavBar, StatusBar, TooSmall
+
+if TYPE_CHECKING:
+    from irkit.tui.app import IrkitApp
+    from irkit.tui.session import CaseSession
+
+T = TypeVar("T")
+Query = Callable[[duckdb.DuckDBPyConnection], Any]
+
+
+class CaseScreen(Screen[None]):
+    """A screen over the open case."""
+
+    PLACE: ClassVar[str] = ""
+    AUTO_FOCUS: ClassVar[str | None] = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._tokens: dict[str, int] = {}
+        self._seen = -1
+
+    @property
+    def irkit(self) -> IrkitApp:
+        """The application, with its own type."""
+        return self.app  # type: ignore[return-value]
+
+    @property
+    def session(self) -> CaseSession:
+        """The open case; a screen of a case is never shown without one."""
+        session = self.irkit.session
+        assert session is not None, "no case is open"
+        return session
+
+    @property
+    def now(self) -> datetime:
+        """The injected clock's time."""
+        return self.irkit.clock()
+
+    def compose(self) -> ComposeResult:
+        """Lay out the parts around the screen's own body."""
+        yield StatusBar()
+        yield NavBar(self.PLACE)
+        with Container(id="body"):
+            yield from self.body()
+        yield JobBar()
+        yield Footer(compact=True, show_command_palette=False)
+        yield TooSmall()
+
+    def body(self) -> ComposeResult:
+        """Lay out what is the screen's own."""
+        yield from ()
+
+    # -- reading ------------------------------------------------------------------------------
+
+    def reload(self) -> None:
+        """Read everything that the screen shows."""
+
+    def on_screen_resume(self) -> None:
+        """Read again if the case changed while another screen was shown."""
+        self.refresh_chrome()
+        if self._seen != self.session.version:
+            self._seen = self.session.version
+            self.reload()
+
+    def case_changed(self) -> None:
+        """Read again now."""
+        self._seen = self.session.version
+        self.reload()
+
+    def fetch(self, name: str, query: Query) -> None:
+        """Run a query in a thread; ``show_<name>`` gets the result unless a newer one is asked."""
+        session = self.session
+        self._in_thread(name, lambda: session.read(query))
+
+    def fetch_case(self, name: str, query: Callable[[Case], Any]) -> None:
+        """Like :meth:`fetch`, for queries of the core that take a case."""
+        session = self.session
+        self._in_thread(name, lambda: session.read_case(query))
+
+    def _in_thread(self, name: str, ask: Callable[[], Any]) -> None:
+        token = self._tokens[name] = self._tokens.get(name, 0) + 1
+
+        def work() -> None:
+            worker = get_current_worker()
+            try:
+                data = ask()
+            except IrkitError as error:
+                self.post_message(FetchFailed(name, token, error))
+            except Exception as error:
+                self.post_message(FetchFailed(name, token, unexpected(error, f"reading {name}")))
+            else:
+                if not worker.is_cancelled:
+                    self.post_message(Fetched(name, token, data))
+
+        self.run_worker(
+            work, thread=True, group=f"fetch-{name}", exclusive=True, exit_on_error=False
+        )
+
+    def on_fetched(self, message: Fetched) -> None:
+        """Hand an answer to the method that draws it."""
+        if self._tokens.get(message.name) == message.token:
+            getattr(self, f"show_{message.name}")(message.data)
+
+    def on_fetch_failed(self, message: FetchFailed) -> None:
+        """Say what went wrong."""
+        if self._tokens.get(message.name) == message.token:
+            self.irkit.show_error(message.error)
+
+    # -- chrome -------------------------------------------------------------------------------
+
+    def refresh_chrome(self) -> None:
+        """Draw status line and job bar again."""
+        session = self.irkit.session
+        left = session.reveal_left() if session else 0
+        try:
+            self.query_one(StatusBar).show(self.irkit.head, self.now, left)
+            self.query_one(JobBar).show()
+        except NoMatches:
+            return  # not composed yet; on_screen_resume draws it
+
+    def masks_changed(self) -> None:
+        """Draw texts again after something was revealed or masked."""

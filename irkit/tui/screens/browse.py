@@ -1,0 +1,174 @@
+"""Filter, sort and page for screens with a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.events import Key
+from textual.widgets import Input, Static
+
+from irkit.case.views import Column, Filter, FilterError, parse_filter
+from irkit.tui.text import line, number, plural
+from irkit.tui.widgets.tables import PagedTable
+
+if TYPE_CHECKING:
+    from irkit.tui.screens.base import CaseScreen
+
+    _Base = CaseScreen
+else:
+    _Base = object
+
+PAGE = 200
+
+
+@dataclass(slots=True)
+class Browse:
+    """What part of a table is shown, in which order."""
+
+    columns: tuple[Column, ...]
+    sort: str
+    descending: bool = False
+    offset: int = 0
+    limit: int = PAGE
+    total: int = 0
+    where: Filter = field(default_factory=lambda: Filter("TRUE", ()))
+
+
+class BrowseMixin(_Base):
+    """Adds a filter line, a caption and the actions of a paged table to a screen."""
+
+    NOUN: str = "row"
+    PLURALS: ClassVar[dict[str, str]] = {"person": "people"}
+    BARE: ClassVar[str] = ""
+
+    def start_browsing(
+        self, columns: Sequence[Column], sort: str, descending: bool = False
+    ) -> None:
+        """Set the first order."""
+        self.browse = Browse(tuple(columns), sort, descending)
+
+    def browse_bar(self) -> ComposeResult:
+        """Lay out caption and filter line."""
+        with Horizontal(id="browse-bar"):
+            yield Static(Content(""), id="caption", markup=False)
+            yield Input(
+                placeholder=f"field=value  ({', '.join(c.name for c in self.browse.columns)})",
+                id="filter",
+                compact=True,
+            )
+
+    def on_mount(self) -> None:
+        """Hide the filter line until it is asked for."""
+        self.query_one("#filter").display = False
+
+    def browse_caption(self, total: int, rows: int) -> None:
+        """Say which rows are shown, in which order, under which filter."""
+        browse = self.browse
+        browse.total = total
+        if total > rows and rows:
+            what = f"{number(browse.offset + 1)}–{number(browse.offset + rows)} of {number(total)}"
+        else:
+            what = plural(total, self.NOUN, self.PLURALS.get(self.NOUN, ""))
+        extra = self.extra_caption()
+        parts = [
+            Content.styled(what, "bold"),
+            Content.styled(f" · {extra}" if extra else "", "$muted"),
+            Content.styled(f" · by {browse.sort} {'↓' if browse.descending else '↑'}", "$muted"),
+        ]
+        if browse.where.text:
+            parts.append(
+                Content.styled(f" · filter {line(browse.where.text, 60)}", "bold $warning")
+            )
+        if total > browse.limit:
+            parts.append(Content.styled(" · [ ] page", "$muted"))
+        self.query_one("#caption", Static).update(Content.assemble(*parts))
+
+    def extra_caption(self) -> str:
+        """Words that a screen adds to the caption."""
+        return ""
+
+    # -- filter -------------------------------------------------------------------------------
+
+    def action_filter(self) -> None:
+        """Open the filter line."""
+        box = self.query_one("#filter", Input)
+        self.query_one("#caption").display = False
+        box.display = True
+        box.value = self.browse.where.text
+        box.focus()
+
+    @on(Input.Submitted, "#filter")
+    def _apply_filter(self, event: Input.Submitted) -> None:
+        event.stop()
+        try:
+            self.browse.where = parse_filter(event.value, self.browse.columns, self.BARE)
+        except FilterError as error:
+            self.notify(f"{error.message}\n{error.hint}", severity="warning", markup=False)
+            return
+        self.browse.offset = 0
+        self._close_filter()
+        self.reload()
+
+    def on_key(self, event: Key) -> None:
+        """Leave the filter line on escape without changing the filter."""
+        if event.key == "escape" and self.query_one("#filter").display:
+            event.stop()
+            event.prevent_default()
+            self._close_filter()
+
+    def _close_filter(self) -> None:
+        self.query_one("#filter").display = False
+        self.query_one("#caption").display = True
+        self.active_table().focus()
+
+    def active_table(self) -> PagedTable:
+        """The table that filter, sort and page act on."""
+        return next(table for table in self.query(PagedTable) if table.display)
+
+    # -- order and pages ----------------------------------------------------------------------
+
+    def action_sort(self) -> None:
+        """Order by the next column."""
+        names = [column.name for column in self.browse.columns]
+        self._sort_by(names[(names.index(self.browse.sort) + 1) % len(names)], False)
+
+    def action_reverse(self) -> None:
+        """Reverse the order."""
+        self._sort_by(self.browse.sort, not self.browse.descending)
+
+    def on_paged_table_sort_wanted(self, event: PagedTable.SortWanted) -> None:
+        """Order by the heading that was clicked; again reverses."""
+        event.stop()
+        if any(column.name == event.name for column in self.browse.columns):
+            again = event.name == self.browse.sort and not self.browse.descending
+            self._sort_by(event.name, again)
+
+    def _sort_by(self, name: str, descending: bool) -> None:
+        self.browse.sort, self.browse.descending, self.browse.offset = name, descending, 0
+        self.reload()
+
+    def action_next_page(self) -> None:
+        """Show the next page."""
+        self._turn(1)
+
+    def action_previous_page(self) -> None:
+        """Show the page before."""
+        self._turn(-1)
+
+    def on_paged_table_page_wanted(self, event: PagedTable.PageWanted) -> None:
+        """Turn the page when the cursor moved past its edge."""
+        event.stop()
+        self._turn(event.direction)
+
+    def _turn(self, direction: int) -> None:
+        browse = self.browse
+        offset = browse.offset + direction * browse.limit
+        if 0 <= offset < max(browse.total, 1) and offset != browse.offset:
+            browse.offset = offset
+            self.reload()

@@ -1,0 +1,219 @@
+"""Evidence and custody: hashes, states, reading account, and the chained log of every act."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Container, Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from irkit.case import Case, views
+from irkit.tui.actions import bindings
+from irkit.tui.screens.base import CaseScreen
+from irkit.tui.text import clean, duration, line, middle, number, plural, size, stamp
+from irkit.tui.theme import EVIDENCE
+from irkit.tui.widgets.tables import Cell, PagedTable, TableColumn
+
+SOURCE_COLUMNS = (
+    TableColumn("state", "State", 14, sortable=False),
+    TableColumn("file", "File", 0, sortable=False),
+    TableColumn("format", "Format", 16, min_table=96, sortable=False),
+    TableColumn("bytes", "Size", 8, right=True, sortable=False),
+    TableColumn("records", "Queries", 9, right=True, sortable=False),
+    TableColumn("bad", "Unread", 6, right=True, sortable=False),
+    TableColumn("sha256", "SHA-256", 18, min_table=110, sortable=False),
+)
+
+CUSTODY_COLUMNS = (
+    TableColumn("index", "#", 5, right=True, sortable=False),
+    TableColumn("at", "Time UTC", 19, sortable=False),
+    TableColumn("action", "Action", 10, sortable=False),
+    TableColumn("who", "Who", 12, min_table=90, sortable=False),
+    TableColumn("detail", "What", 0, sortable=False),
+    TableColumn("hash", "Hash", 12, min_table=120, sortable=False),
+)
+
+
+def _source_cells(row: views.SourceRow) -> list[Cell]:
+    symbol, word, style = EVIDENCE.get(row.state, ("?", row.state, "$warning"))
+    return [
+        Cell(f"{symbol} {word}", style),
+        Cell(middle(row.original_path, 60)),
+        Cell(row.format or "not read"),
+        Cell(size(row.bytes)),
+        Cell("–" if row.records is None else number(row.records)),
+        Cell(
+            number(row.quarantined) if row.quarantined else "–",
+            "bold $warning" if row.quarantined else "",
+        ),
+        Cell(row.sha256[:16], "$muted"),
+    ]
+
+
+def _custody_cells(row: views.CustodyRow) -> list[Cell]:
+    return [
+        Cell(number(row.index)),
+        Cell(row.at[:19].replace("T", " ")),
+        Cell(row.action, "bold"),
+        Cell(middle(row.who, 12)),
+        Cell(row.detail, "$muted"),
+        Cell(row.hash[:12], "$muted"),
+    ]
+
+
+class EvidenceScreen(CaseScreen):
+    """Files above, custody log below, the row under the cursor in full."""
+
+    PLACE = "evidence"
+    BINDINGS: ClassVar = bindings("evidence")
+    AUTO_FOCUS = "#sources"
+
+    def body(self) -> ComposeResult:
+        """Lay out both tables and the detail."""
+        yield Static(Content(""), id="caption", markup=False)
+        with Container(id="split"):
+            with Vertical(id="evidence-tables"):
+                yield PagedTable(
+                    SOURCE_COLUMNS, _source_cells, id="sources", key=lambda r: str(r.source_id)
+                )
+                with Vertical(classes="section", id="custody-box"):
+                    yield PagedTable(
+                        CUSTODY_COLUMNS, _custody_cells, id="custody", key=lambda r: str(r.index)
+                    )
+            with VerticalScroll(id="detail", classes="section"):
+                yield Static(Content(""), id="detail-text", markup=False)
+
+    def on_mount(self) -> None:
+        """Name the log."""
+        self.query_one("#custody-box").border_title = "Custody log, newest first (l switches)"
+
+    def reload(self) -> None:
+        """Read files and log; reading the log checks its chain."""
+
+        def query(case: Case) -> Any:
+            return (
+                views.sources(case.con),
+                views.evidence_summary(case.con),
+                views.custody_rows(case.custody),
+            )
+
+        self.fetch_case("evidence", query)
+
+    def show_evidence(
+        self,
+        data: tuple[
+            tuple[views.SourceRow, ...], views.EvidenceSummary, tuple[views.CustodyRow, ...]
+        ],
+    ) -> None:
+        """Draw both tables."""
+        rows, seen, log = data
+        self.query_one("#sources", PagedTable).show_page(rows, len(rows))
+        self.query_one("#custody", PagedTable).show_page(log, len(log))
+        caption = self.query_one("#caption", Static)
+        if seen.state is None:
+            caption.update(Content.styled("No evidence yet: press a to add logs.", "$warning"))
+        else:
+            symbol, word, style = EVIDENCE[seen.state.value]
+            ago = "never checked"
+            if seen.checked_at is not None:
+                ago = f"checked {duration(self.now - seen.checked_at)} ago"
+            caption.update(
+                Content.assemble(
+                    (f"{symbol} {plural(seen.files, 'file')} {word}", style),
+                    (
+                        f" · {ago} · custody chain intact, {number(len(log))} entries shown",
+                        "$muted",
+                    ),
+                    (
+                        f" · 9 shows {number(seen.quarantined)} unread" if seen.quarantined else "",
+                        "$warning",
+                    ),
+                )
+            )
+        self._detail()
+
+    @on(PagedTable.RowHighlighted)
+    def _moved(self) -> None:
+        self._detail()
+
+    def on_descendant_focus(self) -> None:
+        """Describe the row of the table that has the focus."""
+        self._detail()
+
+    def _detail(self) -> None:
+        box = self.query_one("#detail", VerticalScroll)
+        text = self.query_one("#detail-text", Static)
+        custody = self.query_one("#custody", PagedTable)
+        if custody.has_focus and custody.selected is not None:
+            row: views.CustodyRow = custody.selected
+            box.border_title = f"Entry {row.index}"
+            text.update(
+                Content.assemble(
+                    (line(row.action), "bold"),
+                    f" by {line(row.who)} at {line(row.at)}\n",
+                    Content(clean(row.detail).replace(", ", "\n")),
+                    (f"\nhash {row.hash}", "$muted"),
+                )
+            )
+            return
+        source: views.SourceRow | None = self.query_one("#sources", PagedTable).selected
+        if source is None:
+            box.border_title = "No file"
+            text.update(Content("Logs that you add are hashed, copied read-only and listed here."))
+            return
+        box.border_title = f"File {source.source_id}"
+        symbol, word, style = EVIDENCE.get(source.state, ("?", source.state, "$warning"))
+        capability = ", ".join(f"{line(k)} {line(v)}" for k, v in source.capabilities)
+        account = (
+            f"{number(source.entries or 0)} entries = {number(source.records or 0)} queries"
+            f" + {number(source.blanks or 0)} blank + {number(source.quarantined or 0)} unread"
+        )
+        sure = f", {source.format_confidence:.0%} sure" if source.format_confidence else ""
+        parts = [
+            Content.assemble(
+                (f"{symbol} {word}", style), (f"  {stamp(source.checked_at)}", "$muted")
+            ),
+            Content(line(source.original_path)),
+            Content.styled(f"sha256 {line(source.sha256)}", "$muted"),
+            Content(
+                f"{size(source.bytes)}, {line(source.storage)};"
+                f" read as {line(source.format or '–')}{sure}"
+            ),
+            Content(account),
+            Content(f"From {stamp(source.first_event)} to {stamp(source.last_event)}"),
+        ]
+        if capability:
+            parts.append(Content.styled(f"Holds: {capability}", "$muted"))
+        if source.note:
+            parts.append(Content(clean(source.note)))
+        text.update(Content("\n").join(parts))
+
+    def action_switch_pane(self) -> None:
+        """Switch between files and custody log."""
+        sources, custody = self.query_one("#sources"), self.query_one("#custody")
+        (custody if sources.has_focus else sources).focus()
+
+    def action_verify(self) -> None:
+        """Hash all evidence again."""
+        self.irkit.start_verify()
+
+    def action_preserve(self) -> None:
+        """Add logs."""
+        self.irkit.start_preserve()
+
+    def action_export(self) -> None:
+        """Write the export files."""
+        self.irkit.start_export()
+
+    def action_copy(self) -> None:
+        """Copy the hash of the row under the cursor."""
+        custody = self.query_one("#custody", PagedTable)
+        if custody.has_focus and custody.selected is not None:
+            self.irkit.copy(custody.selected.hash, "hash")
+            return
+        source: views.SourceRow | None = self.query_one("#sources", PagedTable).selected
+        if source is not None:
+            self.irkit.copy(source.sha256, "SHA-256")

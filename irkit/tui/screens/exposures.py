@@ -1,0 +1,404 @@
+"""Exposures and people: review what came out, passage by passage."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import duckdb
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Container, VerticalScroll
+from textual.content import Content
+from textual.widgets import Input, Static
+
+from irkit.case import views
+from irkit.model import UnitKind
+from irkit.tui.actions import bindings
+from irkit.tui.screens.base import CaseScreen
+from irkit.tui.screens.browse import Browse, BrowseMixin
+from irkit.tui.text import clean, line, middle, number, plural, short_stamp, stamp
+from irkit.tui.theme import PROVENANCE, SUBJECT, VERDICT
+from irkit.tui.widgets.dialogs import AskDialog, Question
+from irkit.tui.widgets.marked import marked
+from irkit.tui.widgets.tables import Cell, PagedTable, TableColumn
+
+#: Characters of the response shown on each side of the passage.
+AROUND = 300
+
+EXPOSURE_COLUMNS = (
+    TableColumn("review", "Review", 11, min_table=96),
+    TableColumn("review_mark", "", 1, max_table=95, sortable=False),
+    TableColumn("time", "Time UTC", 11),
+    TableColumn("provenance", "Provenance", 15),
+    TableColumn("level", "Level", 6),
+    TableColumn("actor", "Actor", 14, min_table=110),
+    TableColumn("type", "Types", 22, min_table=140),
+    TableColumn("people", "People", 6, right=True),
+    TableColumn("chars", "Chars", 6, min_table=90, right=True),
+    TableColumn("value", "Masked value", 0, sortable=False),
+)
+
+SUBJECT_COLUMNS = (
+    TableColumn("key", "Subject", 14),
+    TableColumn("status", "Status", 13),
+    TableColumn("label", "Masked name", 0, sortable=False),
+    TableColumn("category", "Categories", 24, min_table=106, sortable=False),
+    TableColumn("special", "Special", 7),
+    TableColumn("child", "Child", 5),
+    TableColumn("country", "Country", 7, sortable=False),
+    TableColumn("exposures", "Leaks", 5, right=True),
+    TableColumn("first", "First UTC", 11, min_table=120),
+    TableColumn("last", "Last UTC", 11, min_table=134),
+)
+
+
+def _exposure_cells(row: views.ExposureRow) -> list[Cell]:
+    mark, word, style = VERDICT.get(row.verdict, VERDICT[None])
+    symbol, name, tone = PROVENANCE.get(row.provenance, ("?", line(row.provenance, 13), "$warning"))
+    return [
+        Cell(f"{mark} {word}", style),
+        Cell(mark, style),
+        Cell(short_stamp(row.at)),
+        Cell(f"{symbol} {name}", tone),
+        Cell(row.level),
+        Cell(middle(row.credential or "–", 14)),
+        Cell(", ".join(row.entity_types)),
+        Cell(number(row.subjects) if row.subjects else "–"),
+        Cell(number(row.leaked_chars)),
+        Cell(row.value_masked or "–", "$muted"),
+    ]
+
+
+def _subject_cells(row: views.SubjectRow) -> list[Cell]:
+    symbol, word, style = SUBJECT.get(row.status, ("?", row.status, "$warning"))
+    return [
+        Cell(middle(row.subject_key, 14)),
+        Cell(f"{symbol} {word}", style),
+        Cell(row.label_masked or "–", "$muted"),
+        Cell(", ".join(row.categories)),
+        Cell(
+            "! yes" if row.special_category else "no",
+            "bold $warning" if row.special_category else "$muted",
+        ),
+        Cell("! yes" if row.child else "no", "bold $warning" if row.child else "$muted"),
+        Cell(" ".join(row.countries) or "–"),
+        Cell(number(row.exposures)),
+        Cell(short_stamp(row.first_exposed)),
+        Cell(short_stamp(row.last_exposed)),
+    ]
+
+
+class ExposuresScreen(BrowseMixin, CaseScreen):
+    """Two tables in one place: passages that came out, and the people they concern."""
+
+    PLACE = "exposures"
+    BINDINGS: ClassVar = bindings("exposures")
+    AUTO_FOCUS = "#exposures"
+    NOUN = "exposure"
+    BARE = "record"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.start_browsing(views.exposure_columns(), "time")
+        self._other = Browse(views.subject_columns(), "status")
+        self.people = False
+        self.counts: dict[str, int] = {}
+        self.detail: views.ExposureDetail | None = None
+
+    def body(self) -> ComposeResult:
+        """Lay out the two tables and the detail."""
+        yield from self.browse_bar()
+        with Container(id="split"):
+            yield PagedTable(
+                EXPOSURE_COLUMNS, _exposure_cells, id="exposures", key=lambda r: r.exposure_id
+            )
+            yield PagedTable(
+                SUBJECT_COLUMNS, _subject_cells, id="subjects", key=lambda r: r.subject_key
+            )
+            with VerticalScroll(id="detail", classes="section"):
+                yield Static(Content(""), id="detail-text", markup=False)
+
+    def on_mount(self) -> None:
+        """Start with the exposures."""
+        self.query_one("#subjects").display = False
+
+    # -- reading ------------------------------------------------------------------------------
+
+    def reload(self) -> None:
+        """Read the page of whichever table is shown."""
+        browse = self.browse
+        read = views.subjects if self.people else views.exposures
+
+        def query(con: duckdb.DuckDBPyConnection) -> Any:
+            page = read(
+                con,
+                where=browse.where,
+                sort=browse.sort,
+                descending=browse.descending,
+                offset=browse.offset,
+                limit=browse.limit,
+            )
+            return page, views.review_counts(con)
+
+        self.fetch("subjects" if self.people else "exposures", query)
+
+    def show_exposures(self, data: tuple[views.Page[views.ExposureRow], dict[str, int]]) -> None:
+        """Draw the page of exposures."""
+        page, self.counts = data
+        self._show(page, "#exposures")
+
+    def show_subjects(self, data: tuple[views.Page[views.SubjectRow], dict[str, int]]) -> None:
+        """Draw the page of people."""
+        page, self.counts = data
+        self._show(page, "#subjects")
+
+    def _show(self, page: views.Page[Any], table_id: str) -> None:
+        table = self.query_one(table_id, PagedTable)
+        table.sorted_by = (self.browse.sort, self.browse.descending)
+        table.show_page(page.rows, page.total, page.offset)
+        self.browse_caption(page.total, len(page.rows))
+        if page.rows:
+            self._detail()
+        else:
+            self.detail = None
+            self.query_one("#detail", VerticalScroll).border_title = "Nothing here"
+            self.query_one("#detail-text", Static).update(Content(self._empty()))
+
+    def _empty(self) -> str:
+        if self.browse.where.text:
+            return (
+                f"Nothing matches “{line(self.browse.where.text)}”. Press / and clear the filter."
+            )
+        if self.people:
+            return "No person is linked to an exposure. Press p to go back to the exposures."
+        return (
+            "No leaked passage was found, or the scope was not worked out yet: press 1, then w."
+            " Where no training corpus is given, only personal data in responses is looked for."
+        )
+
+    def extra_caption(self) -> str:
+        """Say how far the review is."""
+        if self.people:
+            return "p shows exposures"
+        counts = self.counts
+        return (
+            f"{counts.get('open', 0)} open, {counts.get('confirm', 0)} confirmed,"
+            f" {counts.get('reject', 0)} rejected, {counts.get('unsure', 0)} unsure"
+        )
+
+    @on(PagedTable.RowHighlighted)
+    def _moved(self) -> None:
+        self._detail()
+
+    def _detail(self) -> None:
+        if self.people:
+            row = self.query_one("#subjects", PagedTable).selected
+            if row is not None:
+                self._draw_subject(row)
+            return
+        row = self.query_one("#exposures", PagedTable).selected
+        if row is not None:
+            self.fetch("detail", lambda con: views.exposure_detail(con, row.exposure_id))
+
+    # -- detail -------------------------------------------------------------------------------
+
+    def show_detail(self, detail: views.ExposureDetail | None) -> None:
+        """Draw the passage under the cursor in its place."""
+        if not self.people:
+            self.detail = detail
+            self._draw_detail()
+
+    def masks_changed(self) -> None:
+        """Draw the passage again."""
+        if not self.people:
+            self._draw_detail()
+
+    def _draw_detail(self) -> None:
+        detail = self.detail
+        if detail is None:
+            return
+        row = detail.row
+        revealed = self.session.revealed(row.exposure_id)
+        box = self.query_one("#detail", VerticalScroll)
+        state = "REVEALED" if revealed else "masked, r reveals"
+        box.border_title = f"{line(row.exposure_id, 24)} · {state}"
+        symbol, name, style = PROVENANCE.get(row.provenance, PROVENANCE["unverified"])
+        begin = max(0, detail.start - AROUND)
+        body = detail.body[begin : detail.end + AROUND]
+        span = views.Span(
+            detail.start - begin, detail.end - begin, row.provenance, row.level, row.exposure_id
+        )
+        facts = [
+            Content.assemble(
+                (f"{symbol} {name} {row.level}", style),
+                (
+                    f"  record {line(row.doc_id, 30)}" if row.doc_id else "  no training record",
+                    "bold",
+                ),
+                (f"  {', '.join(map(line, row.entity_types))}", "$muted"),
+            ),
+            marked(body, [span], revealed=revealed, focus=detail.start - begin),
+            Content.styled(
+                f"{number(row.matched_chars)} characters matched, {number(detail.subtracted_chars)}"
+                f" explained by the prompt, {number(row.leaked_chars)} leaked."
+                f" {line(detail.method)}.",
+                "$muted",
+            ),
+            self._people_line(detail.subjects),
+        ]
+        for verdict, note, who, at in detail.reviews[-4:]:
+            mark, word, tone = VERDICT.get(verdict, ("↶", "undone", "$muted"))
+            said = f": {clean(note)}" if note else ""
+            facts.append(
+                Content.assemble(
+                    (f"{mark} {word}", tone), (f" by {line(who)} {stamp(at)}{said}", "$muted")
+                )
+            )
+        self.query_one("#detail-text", Static).update(Content("\n").join(facts))
+
+    @staticmethod
+    def _people_line(people: Sequence[views.SubjectRow]) -> Content:
+        if not people:
+            return Content.styled("Nobody is linked to this passage.", "$muted")
+        shown = ", ".join(f"{line(p.subject_key)} ({p.status})" for p in people[:6])
+        return Content(f"{plural(len(people), 'person', 'people')}: {shown}")
+
+    def _draw_subject(self, row: views.SubjectRow) -> None:
+        box = self.query_one("#detail", VerticalScroll)
+        box.border_title = line(row.subject_key, 40)
+        symbol, word, style = SUBJECT.get(row.status, ("?", row.status, "$warning"))
+        lines = [
+            Content.assemble(
+                (f"{symbol} {word}", style), (f"  {plural(row.exposures, 'exposure')}", "bold")
+            ),
+            Content(f"Categories: {', '.join(map(line, row.categories)) or 'none'}"),
+            Content(f"Linked by: {line(row.link_method) or 'unknown'}"),
+            Content(f"Exposed from {stamp(row.first_exposed)} to {stamp(row.last_exposed)}"),
+        ]
+        if row.special_category:
+            lines.append(
+                Content.styled("! special category of data (Art. 9 or 10)", "bold $warning")
+            )
+        if row.child:
+            lines.append(Content.styled("! a child", "bold $warning"))
+        self.query_one("#detail-text", Static).update(Content("\n").join(lines))
+
+    # -- actions ------------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Reviewing belongs to exposures, not to people."""
+        del parameters
+        if action in ("confirm", "reject", "unsure", "note", "undo", "reveal"):
+            return not self.people
+        return True
+
+    def action_people(self) -> None:
+        """Switch between exposures and people."""
+        self.people = not self.people
+        self.browse, self._other = self._other, self.browse
+        self.NOUN = "person" if self.people else "exposure"
+        self.query_one("#exposures").display = not self.people
+        self.query_one("#subjects").display = self.people
+        box = self.query_one("#filter", Input)
+        box.placeholder = f"field=value  ({', '.join(c.name for c in self.browse.columns)})"
+        self.active_table().focus()
+        self.refresh_bindings()
+        self.reload()
+
+    def _review(self, verdict: views.Verdict, note: str = "") -> None:
+        row = self.query_one("#exposures", PagedTable).selected
+        if row is None:
+            return
+        _, word, _ = VERDICT.get(verdict.value, ("", "undone", ""))
+        self.irkit.write(
+            lambda session: session.review(row.exposure_id, verdict, note),
+            done=f"{line(row.exposure_id)} {word}",
+        )
+        table = self.query_one("#exposures", PagedTable)
+        if (
+            verdict is not views.Verdict.UNDO
+            and not note
+            and table.cursor_row + 1 < table.row_count
+        ):
+            table.move_cursor(row=table.cursor_row + 1, animate=False)
+
+    def action_confirm(self) -> None:
+        """Confirm the exposure and go to the next."""
+        self._review(views.Verdict.CONFIRM)
+
+    def action_reject(self) -> None:
+        """Reject the exposure and go to the next."""
+        self._review(views.Verdict.REJECT)
+
+    def action_unsure(self) -> None:
+        """Mark the exposure as unsure and go to the next."""
+        self._review(views.Verdict.UNSURE)
+
+    def action_undo(self) -> None:
+        """Take the last review back."""
+        if self.detail is not None and self.detail.row.verdict is None:
+            self.notify("This exposure has no review to undo.", markup=False)
+            return
+        self._review(views.Verdict.UNDO)
+
+    def action_note(self) -> None:
+        """Write a note; the verdict stays, or becomes unsure where there is none."""
+        row = self.query_one("#exposures", PagedTable).selected
+        if row is None:
+            return
+
+        def answered(answers: dict[str, str] | None) -> None:
+            if answers is not None:
+                verdict = views.Verdict(row.verdict) if row.verdict else views.Verdict.UNSURE
+                self._review(verdict, answers["note"])
+
+        self.app.push_screen(
+            AskDialog(
+                f"Note on {line(row.exposure_id)}",
+                [Question("note", "Note", row.note or "")],
+                detail="Do not copy personal data into the note.",
+                accept="Save",
+            ),
+            answered,
+        )
+
+    def action_reveal(self) -> None:
+        """Ask why, then show this passage unmasked for half a minute."""
+        row = self.query_one("#exposures", PagedTable).selected
+        if row is not None:
+            self.irkit.ask_reveal("exposure", row.exposure_id)
+
+    @on(PagedTable.Opened)
+    def _opened(self) -> None:
+        self.action_open_record()
+
+    def _open_person(self) -> None:
+        row = self.query_one("#subjects", PagedTable).selected
+        if row is None:
+            return
+        self._other.where = views.parse_filter(
+            f"subject={shlex.quote(row.subject_key)}", views.exposure_columns(), self.BARE
+        )
+        self._other.offset = 0
+        self.action_people()
+
+    def action_open_record(self) -> None:
+        """Show the exposure in its actor's sequence, or a person's exposures."""
+        if self.people:
+            self._open_person()
+            return
+        row = self.query_one("#exposures", PagedTable).selected
+        if row is None:
+            return
+        if row.credential is None:
+            self.notify("The log names no credential for this query.", markup=False)
+            return
+        self.irkit.replay_actor(views.ActorKey(UnitKind.CREDENTIAL, row.credential), row.record_id)
+
+    def action_copy(self) -> None:
+        """Copy the identifier under the cursor."""
+        key = self.active_table().selected_key
+        if key is not None:
+            self.irkit.copy(key, "identifier")

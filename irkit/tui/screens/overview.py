@@ -1,0 +1,275 @@
+"""Overview: the next deadline in words, state of the evidence, from queries to people."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import duckdb
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Container, Vertical
+from textual.content import Content
+from textual.widgets import Static
+
+from irkit.case import views
+from irkit.tui.actions import bindings
+from irkit.tui.screens.base import CaseScreen
+from irkit.tui.text import (
+    duration,
+    line,
+    middle,
+    number,
+    p_value,
+    plural,
+    remaining,
+    short_stamp,
+    size,
+    stamp,
+    urgency,
+)
+from irkit.tui.theme import EVIDENCE, TIER, URGENCY
+from irkit.tui.widgets.charts import Funnel, Timeline, bucket_words
+from irkit.tui.widgets.tables import Cell, PagedTable, TableColumn
+from irkit.tui.words import technique
+
+
+def _cells(row: views.ActorRow) -> list[Cell]:
+    symbol, _, style = TIER.get(row.tier or "", ("–", "", ""))
+    return [
+        Cell(f"{symbol} {row.tier or '–'}", style),
+        Cell(middle(row.key.unit, 40)),
+        Cell(technique(row.technique)),
+        Cell(p_value(row.p_value, row.p_kind)),
+        Cell(short_stamp(row.onset)),
+        Cell(number(row.queries)),
+        Cell(
+            number(row.exposures) if row.exposures else "–", "bold $accent" if row.exposures else ""
+        ),
+    ]
+
+
+class OverviewScreen(CaseScreen):
+    """The first screen of a case."""
+
+    PLACE = "overview"
+    BINDINGS: ClassVar = bindings("overview")
+    AUTO_FOCUS = "#top-actors"
+
+    def body(self) -> ComposeResult:
+        """Lay out the sections."""
+        with Vertical(id="next", classes="section"):
+            yield Static(Content(""), id="next-deadline", markup=False)
+            yield Static(Content(""), id="next-evidence", markup=False)
+            yield Static(Content(""), id="next-step", markup=False)
+        with Container(id="middle"):
+            with Vertical(id="funnel-box", classes="section"):
+                yield Funnel(id="funnel")
+            with Vertical(id="actors-box", classes="section"):
+                yield PagedTable(
+                    (
+                        TableColumn("tier", "", 3),
+                        TableColumn("actor", "Actor", 0),
+                        TableColumn("technique", "Technique", 24, min_table=48),
+                        TableColumn("p", "p", 9, min_table=62, right=True),
+                        TableColumn("onset", "Onset UTC", 11, min_table=78),
+                        TableColumn("queries", "Queries", 7, min_table=40, right=True),
+                        TableColumn("leaks", "Leaks", 5, right=True),
+                    ),
+                    _cells,
+                    id="top-actors",
+                    key=lambda row: f"{row.key.kind.value}:{row.key.unit}",
+                )
+                yield Static(Content(""), id="actors-empty", markup=False)
+        with Vertical(id="timeline-box", classes="section"):
+            yield Timeline(id="timeline")
+        with Container(id="bottom"):
+            with Vertical(id="clocks-box", classes="section"):
+                yield Static(Content(""), id="clocks-list", markup=False)
+            with Vertical(id="steps-box", classes="section"):
+                yield Static(Content(""), id="steps-list", markup=False)
+
+    def on_mount(self) -> None:
+        """Name the sections."""
+        self.query_one("#next").border_title = "Now"
+        self.query_one("#funnel-box").border_title = "From queries to people"
+        self.query_one("#actors-box").border_title = "Actors flagged"
+        self.query_one("#timeline-box").border_title = "Activity (UTC)"
+        self.query_one("#actors-empty").display = False
+        self.query_one("#clocks-box").border_title = "Deadlines ahead"
+        self.query_one("#steps-box").border_title = "Playbook, what can be worked on"
+
+    def reload(self) -> None:
+        """Read the overview and what to do next."""
+        now = self.now
+        width = max(40, self.app.size.width - 20)
+
+        def query(con: duckdb.DuckDBPyConnection) -> Any:
+            seen = views.overview(con, now=now, buckets=width)
+            return seen, views.review_counts(con), views.deadlines(con)
+
+        self.fetch("overview", query)
+
+    def show_overview(
+        self, data: tuple[views.Overview, dict[str, int], tuple[views.DeadlineRow, ...]]
+    ) -> None:
+        """Draw the sections."""
+        seen, reviews, clocks = data
+        self._clocks(clocks)
+        self.show_open_steps()
+        self._deadline(seen)
+        self._evidence(seen.evidence)
+        self.query_one("#next-step", Static).update(self._next(seen, reviews))
+        self.query_one(Funnel).steps = seen.funnel
+        table = self.query_one("#top-actors", PagedTable)
+        table.show_page(seen.top, seen.flagged_actors)
+        empty = self.query_one("#actors-empty", Static)
+        table.display, empty.display = bool(seen.top), not seen.top
+        if not seen.top:
+            empty.update(Content.styled(self._no_actors(seen), "$muted"))
+        chart = self.query_one(Timeline)
+        chart.buckets, chart.bucket_seconds = seen.buckets, seen.bucket_seconds
+        box = self.query_one("#timeline-box")
+        if seen.buckets:
+            box.border_title = f"Activity (UTC, one column is {bucket_words(self._column(seen))})"
+
+    def _column(self, seen: views.Overview) -> int:
+        width = max(10, self.query_one(Timeline).size.width - Timeline.LABEL - 9)
+        return max(1, round(seen.bucket_seconds * max(1.0, len(seen.buckets) / width)))
+
+    def _deadline(self, seen: views.Overview) -> None:
+        row, box = seen.deadline, self.query_one("#next-deadline", Static)
+        if row is None or row.at is None:
+            box.update(
+                Content.styled(
+                    "◷ No deadline known yet: it counts from awareness, set in 5 Playbook.",
+                    "$muted",
+                )
+            )
+            return
+        symbol, style = URGENCY[urgency(row.at, self.now)]
+        maybe = "" if row.applies == "yes" else " (if it applies)"
+        local = row.at.astimezone(self.irkit.zone)
+        box.update(
+            Content.assemble(
+                (f"{symbol} {remaining(row.at, self.now)}", style),
+                (f"  {line(row.regime)} {line(row.rule).replace('_', ' ')}{maybe}", "bold"),
+                (f"  {stamp(row.at)} ({local:%a %H:%M %Z})", "$muted"),
+            )
+        )
+
+    def _clocks(self, clocks: tuple[views.DeadlineRow, ...]) -> None:
+        lines = []
+        for row in clocks:
+            if row.at is None or (row.at < self.now and row.applies != "yes"):
+                continue
+            symbol, style = URGENCY[urgency(row.at, self.now)]
+            maybe = "" if row.applies == "yes" else " (if it applies)"
+            left = f"{symbol} {remaining(row.at, self.now)}"
+            lines.append(
+                Content.assemble(
+                    (f"{left:<22}", style),
+                    (f"{line(row.regime)} {line(row.rule).replace('_', ' ')}", ""),
+                    (f" · {line(row.kind)}{maybe}", "$muted"),
+                )
+            )
+        if not lines:
+            lines.append(Content.styled("None known yet.", "$muted"))
+        self.query_one("#clocks-list", Static).update(Content("\n").join(lines[:12]))
+
+    def show_open_steps(self) -> None:
+        """Draw the steps that can be worked on."""
+        steps = self.irkit.open_steps
+        lines = [
+            Content.assemble((f"○ {step.phase:<10}", "$muted"), (line(step.words), ""))
+            for step in steps[:12]
+        ]
+        if not lines:
+            lines.append(Content.styled("Nothing can be worked on yet.", "$muted"))
+        self.query_one("#steps-list", Static).update(Content("\n").join(lines))
+
+    def _evidence(self, evidence: views.EvidenceSummary) -> None:
+        box = self.query_one("#next-evidence", Static)
+        if evidence.state is None:
+            box.update(Content.styled("○ No evidence yet: press a to add logs.", "$warning"))
+            return
+        symbol, word, style = EVIDENCE[evidence.state.value]
+        count = {"mismatch": evidence.mismatch, "unverifiable": evidence.unverifiable}.get(
+            evidence.state.value, evidence.verified
+        )
+        ago = ""
+        if evidence.checked_at is not None:
+            ago = f", checked {duration(self.now - evidence.checked_at)} ago"
+        unread = f" · {number(evidence.quarantined)} unreadable" if evidence.quarantined else ""
+        box.update(
+            Content.assemble(
+                (f"{symbol} {plural(count, 'file')} {word}", style),
+                (
+                    f"{ago} · {size(evidence.bytes)} · {number(evidence.records)} queries{unread}",
+                    "",
+                ),
+            )
+        )
+
+    def _next(self, seen: views.Overview, reviews: dict[str, int]) -> Content:
+        step = self.irkit.next_step
+        if step is not None:
+            return Content.assemble(
+                ("▶ Next: ", "bold $accent"),
+                (line(step.words), "bold"),
+                (f"  press {step.key}", "$muted"),
+            )
+        words, key = next_by_progress(seen, reviews)
+        return Content.assemble(
+            ("▶ Next: ", "bold $accent"), (words, "bold"), (f"  press {key}", "$muted")
+        )
+
+    @staticmethod
+    def _no_actors(seen: views.Overview) -> str:
+        if not seen.evidence.records:
+            return "No queries read yet."
+        if "replay" not in seen.stages_done:
+            return "Not analysed yet: press w to work out the scope."
+        return "No actor was flagged. Press 2, then a, to see everyone tested."
+
+    @on(PagedTable.Opened)
+    def _opened(self) -> None:
+        self.action_open_actor()
+
+    def action_open_actor(self) -> None:
+        """Replay the actor under the cursor."""
+        row = self.query_one("#top-actors", PagedTable).selected
+        if row is not None:
+            self.irkit.replay_actor(row.key)
+
+    def action_preserve(self) -> None:
+        """Add logs."""
+        self.irkit.start_preserve()
+
+    def action_scope(self) -> None:
+        """Work out the scope."""
+        self.irkit.start_scope()
+
+    def action_assess(self) -> None:
+        """Assess again."""
+        self.irkit.start_assess()
+
+    def action_export(self) -> None:
+        """Write the export files."""
+        self.irkit.start_export()
+
+    def action_next_step(self) -> None:
+        """Open the screen of the next step."""
+        self.irkit.open_next_step()
+
+
+def next_by_progress(seen: views.Overview, reviews: dict[str, int]) -> tuple[str, str]:
+    """Say what to do next from how far the case is, with the key that does it."""
+    if not seen.evidence.files:
+        return "add the logs of the incident", "a"
+    if "scope" not in seen.stages_done:
+        return "work out what leaked and who did it", "w"
+    if "assess" not in seen.stages_done:
+        return "assess severity and deadlines", "5"
+    if reviews.get("open"):
+        return f"review {plural(reviews['open'], 'exposure')}", "4"
+    return "complete the notification", "7"

@@ -1,0 +1,420 @@
+"""Replay: walk through an actor's queries and watch the evidence build up."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container, Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.reactive import reactive
+from textual.timer import Timer
+from textual.widgets import Static
+
+from irkit.case import Case, views
+from irkit.tui.actions import bindings
+from irkit.tui.screens.base import CaseScreen
+from irkit.tui.text import line, middle, number, p_value, short_stamp, stamp
+from irkit.tui.widgets.charts import EvidenceCurve, logprob_plot
+from irkit.tui.widgets.marked import marked, values_of
+from irkit.tui.words import (
+    KIND,
+    detector_lines,
+    finding_lines,
+    mark_lines,
+    technique,
+    tier_content,
+    told,
+)
+
+#: Positions read at once around the one shown.
+WINDOW = 400
+#: Steps per second of each playing speed.
+SPEEDS = (1.0, 2.0, 5.0, 10.0, 25.0)
+#: Quiet time after a step before texts are read, so that a held key stays smooth.
+SETTLE_SECONDS = 0.03
+#: Values masked outside their spans, at most (longest first).
+HIDE_LIMIT = 200
+
+
+class TextScroll(VerticalScroll, inherit_bindings=False):
+    """A scrolling pane that leaves left, right, home and end to the stepping."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "scroll_up", "Up", show=False),
+        Binding("down,j", "scroll_down", "Down", show=False),
+        Binding("pageup,ctrl+u", "page_up", "Page up", show=False),
+        Binding("pagedown,ctrl+d", "page_down", "Page down", show=False),
+        Binding("g", "scroll_home", "Top", show=False),
+        Binding("G", "scroll_end", "Bottom", show=False),
+    ]
+
+
+class ReplayScreen(CaseScreen):
+    """One actor's sequence: curve, texts with leak spans, parameters, reasons."""
+
+    PLACE = "replay"
+    BINDINGS: ClassVar = bindings("replay")
+    AUTO_FOCUS = "#texts"
+
+    position: reactive[int] = reactive(0, init=False)
+    playing: reactive[bool] = reactive(False, init=False)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.key: views.ActorKey | None = None
+        self.summary: views.SequenceSummary | None = None
+        self.rows: dict[int, views.SequenceRow] = {}
+        self.detail: views.RecordDetail | None = None
+        self.findings: tuple[views.FindingDetail, ...] = ()
+        self.speed = 1
+        self._want_record: str | None = None
+        self._timer: Timer | None = None
+        self._settle: Timer | None = None
+
+    # -- layout -------------------------------------------------------------------------------
+
+    def body(self) -> ComposeResult:
+        """Lay out head, curve, texts and the side panels."""
+        yield Static(Content(""), id="replay-head", markup=False)
+        with Vertical(id="curve-box", classes="section"):
+            yield EvidenceCurve(id="curve")
+        with Horizontal(id="replay-main"):
+            with TextScroll(id="texts", classes="section"):
+                yield Static(Content(""), id="text-body", markup=False)
+            with TextScroll(id="side"):
+                with Container(classes="section", id="this-box"):
+                    yield Static(Content(""), id="this-query", markup=False)
+                with Container(classes="section", id="logprob-box"):
+                    yield Static(Content(""), id="logprobs", markup=False)
+                with Container(classes="section", id="why-box"):
+                    yield Static(Content(""), id="why-text", markup=False)
+                with Container(classes="section", id="params-box"):
+                    yield Static(Content(""), id="params", markup=False)
+
+    def on_mount(self) -> None:
+        """Name the sections."""
+        for name, title in (
+            ("curve-box", "Evidence so far"),
+            ("texts", "Prompt and response"),
+            ("this-box", "This query"),
+            ("why-box", "Why this actor was flagged"),
+            ("params-box", "Parameters"),
+            ("logprob-box", "Token probabilities"),
+        ):
+            self.query_one(f"#{name}").border_title = title
+
+    # -- reading ------------------------------------------------------------------------------
+
+    def choose_actor(self, key: views.ActorKey, record_id: str | None = None) -> None:
+        """Show an actor from its onset, or from one of its records."""
+        if key == self.key and record_id is None:
+            return
+        self.key, self.summary, self.detail = key, None, None
+        self.rows, self.findings = {}, ()
+        self._want_record = record_id
+        if self.is_mounted:
+            self.playing = False
+            self.set_reactive(ReplayScreen.position, 0)
+            self.reload()
+
+    def reload(self) -> None:
+        """Read the sequence's summary, curve and reasons."""
+        key, tell = self.key, self.irkit.verbs.explain
+        if key is None:
+            self.fetch("default", lambda con: views.actors(con, limit=1))
+            return
+        points = max(60, self.app.size.width)
+        wanted = self._want_record
+
+        def query(case: Case) -> Any:
+            con = case.con
+            findings = views.actor_findings(con, key)
+            return (
+                views.sequence_summary(con, key),
+                views.evidence_curve(con, key, points=points),
+                findings,
+                views.detectors(con, key),
+                None if wanted is None else views.position_of(con, key, wanted),
+                tell(case, findings[0].finding_id) if findings else [],
+            )
+
+        self.fetch_case("actor", query)
+
+    def show_default(self, page: views.ActorPage) -> None:
+        """Open the strongest actor where none was chosen."""
+        if page.rows:
+            self.choose_actor(page.rows[0].key)
+            return
+        self.query_one("#replay-head", Static).update(Content.styled("No actor to replay", "bold"))
+        self.query_one("#text-body", Static).update(
+            Content(
+                "No actor was flagged yet. Press 1 to see what is still to do, or 2, then a, to"
+                " pick any actor that was tested."
+            )
+        )
+        self.query_one("#why-text", Static).update(Content(""))
+
+    def show_actor(self, data: tuple[Any, ...]) -> None:
+        """Draw curve and reasons, and go to the landmark asked for."""
+        summary, curve, findings, results, at, sentences = data
+        first_time = self.summary is None
+        self.summary, self.findings = summary, findings
+        widget = self.query_one(EvidenceCurve)
+        widget.points, widget.total = curve, summary.total
+        widget.onset = summary.onset_position
+        why = [finding_lines(finding) for finding in findings]
+        if sentences:
+            head = Content.styled("In sentences", "bold")
+            why.append(Content("\n").join([head, *(Content(told(s)) for s in sentences)]))
+        if results:
+            head = Content.styled("What each detector said", "bold")
+            why.append(Content("\n").join([head, detector_lines(results)]))
+        self.query_one("#why-text", Static).update(Content("\n\n").join(why))
+        target = self.position
+        if first_time:
+            target = at if at is not None else (summary.onset_position or 0)
+            self._want_record = None
+        self.rows = {}
+        if target == self.position:
+            self._moved()
+        else:
+            self.position = target
+
+    def show_window(self, rows: tuple[views.SequenceRow, ...]) -> None:
+        """Take a window of the sequence."""
+        self.rows = {row.position: row for row in rows}
+        self._read_record()
+
+    def _moved(self) -> None:
+        self.query_one(EvidenceCurve).position = self.position
+        self._head()
+        if self._settle is not None:
+            self._settle.stop()
+        self._settle = self.set_timer(SETTLE_SECONDS, self._read_record)
+
+    def watch_position(self) -> None:
+        """Follow the position with curve, head line and texts."""
+        self._moved()
+
+    def _read_record(self) -> None:
+        key = self.key
+        if key is None or self.summary is None or not self.summary.total:
+            return
+        row = self.rows.get(self.position)
+        if row is None:
+            start = max(0, self.position - WINDOW // 2)
+            self.fetch("window", lambda con: views.sequence(con, key, offset=start, limit=WINDOW))
+            return
+        self._head()
+        self.fetch("record", lambda con: views.record_detail(con, row.record_id))
+
+    # -- drawing ------------------------------------------------------------------------------
+
+    def _head(self) -> None:
+        if self.key is None or self.summary is None:
+            return
+        summary = self.summary
+        row = self.rows.get(self.position)
+        finding = self.findings[0] if self.findings else None
+        name = f"{KIND[self.key.kind.value]} {middle(self.key.unit, 26)}"
+        parts: list[Content | tuple[str, str]] = [(name, "bold"), ("  ", "")]
+        parts.append(tier_content(finding.tier if finding else None))
+        if finding is not None and self.app.size.width >= 100:
+            odds = p_value(finding.p_value, finding.p_kind)
+            parts.append((f"  {technique(finding.technique)}, p {odds}", ""))
+        where = (
+            f"{number(self.position + 1)} of {number(summary.total)}" if summary.total else "empty"
+        )
+        at = short_stamp(row.at, seconds=True) if row else ""
+        parts.append((f"  query {where}", "bold"))
+        parts.append((f"  {at}", "$muted"))
+        if self.playing:
+            parts.append((f"  ▶ {SPEEDS[self.speed]:g}/s", "bold $accent"))
+        self.query_one("#replay-head", Static).update(Content.assemble(*parts))
+        box = self.query_one("#curve-box")
+        onset = summary.onset_position
+        words = "no onset" if onset is None else f"┃ onset at query {number(onset + 1)}"
+        box.border_title = (
+            f"Evidence so far · {words} · ■ leaks {len(summary.leak_positions)} · ▲ you"
+        )
+
+    def show_record(self, detail: views.RecordDetail | None) -> None:
+        """Draw one call."""
+        self.detail = detail
+        self._draw_record()
+
+    def masks_changed(self) -> None:
+        """Draw the texts again."""
+        self._draw_record()
+
+    def _draw_record(self) -> None:
+        detail = self.detail
+        if detail is None:
+            return
+        revealed = self.session.revealed(detail.record_id)
+        hide = tuple(
+            value
+            for response in detail.responses
+            for value in values_of(response.body, response.spans)
+        )[:HIDE_LIMIT]
+        parts: list[Content] = []
+        for message in detail.messages:
+            parts.append(self._role(message.role, "", ""))
+            parts.append(marked(message.body, message.spans, revealed=revealed, hide=hide))
+        if not detail.messages:
+            parts.append(Content.styled(_no_text("prompt", detail.content_state), "$muted"))
+        for response in detail.responses:
+            number_of = f" {(response.choice or 0) + 1}" if len(detail.responses) > 1 else ""
+            finish = f"  {line(response.finish_reason, 20)}" if response.finish_reason else ""
+            parts.append(self._role("response", number_of, finish))
+            first = next((span.start for span in response.spans if span.ref), None)
+            parts.append(
+                marked(response.body, response.spans, revealed=revealed, hide=hide, focus=first)
+            )
+        if not detail.responses:
+            parts.append(Content.styled(_no_text("response", detail.content_state), "$muted"))
+        self.query_one("#text-body", Static).update(Content("\n").join(parts))
+        box = self.query_one("#texts")
+        box.border_title = "Prompt and response" + (" · REVEALED" if revealed else " · masked")
+        self._side(detail)
+
+    @staticmethod
+    def _role(role: str, suffix: str, extra: str) -> Content:
+        style = "bold $accent" if role == "response" else "bold $primary"
+        return Content.assemble((f"{line(role, 16)}{suffix}", style), (extra, "$muted"))
+
+    def _side(self, detail: views.RecordDetail) -> None:
+        self.query_one("#this-query", Static).update(mark_lines(detail.evidence))
+        rows = [
+            ("time", stamp(detail.at, seconds=True)),
+            ("request", middle(detail.request_id or "–", 30)),
+            ("model", line(detail.model or "–", 30)),
+            ("endpoint", line(detail.endpoint or "–", 30)),
+            ("address", line(detail.ip or "–", 30)),
+            *((name.replace("_", " "), line(value, 30)) for name, value in detail.parameters),
+            ("evidence", f"{middle(detail.source_path, 28)}"),
+            ("entry", f"{number(detail.entry_no)}, byte {number(detail.byte_offset or 0)}"),
+            *(("warning", line(warning, 40)) for warning in detail.warnings[:5]),
+        ]
+        self.query_one("#params", Static).update(
+            Content("\n").join(
+                [Content.assemble((f"{line(k):<19}", "$muted"), (v, "")) for k, v in rows]
+            )
+        )
+        plot = self.query_one("#logprobs", Static)
+        plot.update(logprob_plot(detail.logprobs, max(20, plot.size.width or 40)))
+
+    # -- actions ------------------------------------------------------------------------------
+
+    def _go(self, position: int) -> None:
+        if self.summary is not None and self.summary.total:
+            self.position = min(self.summary.total - 1, max(0, position))
+
+    def action_step(self, by: int) -> None:
+        """Step by queries; stepping stops the playing."""
+        self.playing = False
+        self._go(self.position + by)
+
+    def action_play(self) -> None:
+        """Play or pause."""
+        self.playing = not self.playing
+
+    def watch_playing(self, playing: bool) -> None:
+        """Start or stop the clockwork."""
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer = None
+        if playing:
+            self._timer = self.set_interval(1 / SPEEDS[self.speed], self._tick)
+        self._head()
+
+    def _tick(self) -> None:
+        if self.summary is None or self.position >= self.summary.total - 1:
+            self.playing = False
+        else:
+            self.position += 1
+
+    def _set_speed(self, speed: int) -> None:
+        self.speed = min(len(SPEEDS) - 1, max(0, speed))
+        if self.playing:
+            self.watch_playing(True)
+
+    def action_faster(self) -> None:
+        """Play faster."""
+        self._set_speed(self.speed + 1)
+
+    def action_slower(self) -> None:
+        """Play slower."""
+        self._set_speed(self.speed - 1)
+
+    def action_onset(self) -> None:
+        """Jump to the onset."""
+        if self.summary is None or self.summary.onset_position is None:
+            self.notify("No onset is known for this actor.", markup=False)
+        else:
+            self._go(self.summary.onset_position)
+
+    def action_next_leak(self) -> None:
+        """Jump to the next query that leaked."""
+        self._leak([p for p in self._leaks() if p > self.position][:1])
+
+    def action_previous_leak(self) -> None:
+        """Jump to the leak before."""
+        self._leak([p for p in self._leaks() if p < self.position][-1:])
+
+    def _leaks(self) -> tuple[int, ...]:
+        return self.summary.leak_positions if self.summary else ()
+
+    def _leak(self, found: list[int]) -> None:
+        if found:
+            self._go(found[0])
+        else:
+            self.notify("No more leaks in this direction.", markup=False)
+
+    def action_first(self) -> None:
+        """Jump to the first query."""
+        self._go(0)
+
+    def action_last(self) -> None:
+        """Jump to the last query."""
+        if self.summary:
+            self._go(self.summary.total - 1)
+
+    @on(EvidenceCurve.Picked)
+    def _picked(self, event: EvidenceCurve.Picked) -> None:
+        event.stop()
+        self._go(event.position)
+
+    def action_why(self) -> None:
+        """Show or hide the reasons; on a narrow terminal they take the place of the texts."""
+        self.toggle_class("-why")
+        if self.has_class("-why"):
+            self.query_one("#side").focus()
+        else:
+            self.query_one("#texts").focus()
+
+    def action_pick_actor(self) -> None:
+        """Choose another actor in the table of actors."""
+        self.irkit.action_go("actors")
+
+    def action_reveal(self) -> None:
+        """Ask why, then show this query unmasked for half a minute."""
+        if self.detail is not None:
+            self.playing = False
+            self.irkit.ask_reveal("record", self.detail.record_id)
+
+    def action_copy(self) -> None:
+        """Copy the request id."""
+        if self.detail is not None:
+            self.irkit.copy(self.detail.request_id or self.detail.record_id, "request id")
+
+    def on_screen_suspend(self) -> None:
+        """Stop playing when another screen is shown."""
+        self.playing = False
+
+
+def _no_text(what: str, state: str) -> str:
+    return f"No {what} text in the log ({line(state)}). No text is not the same as no query."

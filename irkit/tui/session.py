@@ -1,0 +1,215 @@
+"""The open case of a session: one writer connection, a cursor per thread, writes one at a time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import duckdb
+
+from irkit.case import Case, views
+from irkit.case.store import who_am_i
+from irkit.errors import CaseBusy, IrkitError, StorageError
+
+if TYPE_CHECKING:
+    from irkit.playbook.facts import Facts, Value
+
+T = TypeVar("T")
+
+#: Seconds for which a revealed item stays readable.
+REVEAL_SECONDS = 30
+
+
+class CaseSession:
+    """One case, held for writing from opening to closing."""
+
+    def __init__(self, case: Case, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self.case = case
+        # The case's own clock may be stopped (--now); masking again must not depend on it.
+        self._monotonic = monotonic
+        #: Grows with every change, so that a screen coming back knows whether to read again.
+        self.version = 0
+        self._writing = threading.Lock()
+        self._reveals: dict[str, float] = {}
+
+    @property
+    def path(self) -> Path:
+        """The case directory."""
+        return self.case.path
+
+    def close(self) -> None:
+        """Give the case back."""
+        self.case.close()
+
+    # -- reading ------------------------------------------------------------------------------
+
+    def read(self, query: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+        """Run a query on a cursor of this thread's own.
+
+        Raises:
+            StorageError: the database could not answer.
+        """
+        cursor = self.case.con.cursor()
+        try:
+            return query(cursor)
+        except duckdb.Error as error:
+            raise StorageError(
+                f"{self.path.name}: the case database did not answer ({type(error).__name__})",
+                "close the case and open it again; if it stays, check free memory and disk space",
+            ) from error
+        finally:
+            cursor.close()
+
+    def read_case(self, query: Callable[[Case], T]) -> T:
+        """Run a query of the core that wants a case, on this thread's own cursor.
+
+        Raises:
+            StorageError: the database could not answer.
+        """
+
+        def ask(cursor: duckdb.DuckDBPyConnection) -> T:
+            case = self.case
+            own = Case(case.path, case.settings, cursor, writable=False, clock=case.clock)
+            return query(own)
+
+        return self.read(ask)
+
+    # -- writing ------------------------------------------------------------------------------
+
+    @contextmanager
+    def writing(self) -> Iterator[Case]:
+        """Hold the one lane in which custody entries and rows are written.
+
+        Raises:
+            CaseBusy: other work of this session is writing.
+        """
+        if not self._writing.acquire(blocking=False):
+            raise CaseBusy(
+                "work on this case is still running", "wait for it, or cancel it with ^x"
+            )
+        try:
+            yield self.case
+        finally:
+            self.version += 1
+            self._writing.release()
+
+    @property
+    def busy(self) -> bool:
+        """True while something writes."""
+        return self._writing.locked()
+
+    def review(self, exposure_id: str, verdict: views.Verdict, note: str = "") -> None:
+        """Add a reviewer's word on an exposure; earlier words stay in the table.
+
+        Raises:
+            CaseBusy: other work is writing.
+            StorageError: the row or the custody entry could not be written.
+        """
+        with self.writing() as case:
+            at = case.clock().astimezone(UTC).replace(tzinfo=None)
+            self._insert_review(case, [exposure_id, verdict.value, note, who_am_i(), at])
+            # The note itself may quote what leaked, so custody records that there is one.
+            case.custody.append(
+                "review", exposure=exposure_id, verdict=verdict.value, note=bool(note)
+            )
+
+    def _insert_review(self, case: Case, row: list[Any]) -> None:
+        try:
+            case.con.execute("INSERT INTO review VALUES (?, ?, ?, ?, ?)", row)
+        except duckdb.Error as error:
+            raise StorageError(
+                f"{self.path.name}: the review could not be saved ({type(error).__name__})",
+                "check free disk space; nothing was changed",
+            ) from error
+
+    # -- decisions and facts --------------------------------------------------------------------
+
+    def decide(self, step_id: str, state: str, decision: str, reason: str, owner: str) -> None:
+        """Record a decision on a step of the playbook.
+
+        Raises:
+            CaseBusy: other work is writing.
+            UsageError: the step waits for its gates, or a reason is missing.
+        """
+        from irkit.playbook import decide
+
+        with self.writing() as case:
+            decide(case, step_id, state, decision=decision, reason=reason, owner=owner)
+
+    def save_fact(self, key: str, value: Value, reason: str) -> None:
+        """Keep a fact that a person wrote, and compute the deadlines again.
+
+        Raises:
+            CaseBusy: other work is writing.
+            UsageError: a confirmed time of awareness changes without a reason.
+        """
+        from irkit.playbook.facts import facts_from_case
+
+        with self.writing() as case:
+            self._keep(case, facts_from_case(case).with_value(key, value), reason)
+
+    def clear_fact(self, key: str, reason: str) -> None:
+        """Forget what a person wrote, and compute the deadlines again.
+
+        Raises:
+            CaseBusy: other work is writing.
+            UsageError: a confirmed time of awareness is taken back without a reason.
+        """
+        from irkit.playbook.facts import facts_from_case
+
+        with self.writing() as case:
+            self._keep(case, facts_from_case(case).without(key), reason)
+
+    @staticmethod
+    def _keep(case: Case, facts: Facts, reason: str) -> None:
+        from irkit.playbook import assess
+        from irkit.playbook.prefill import save_facts
+
+        save_facts(case, facts, reason=reason)
+        # Deadlines count from these facts, and severity from some of them.
+        assess(case)
+
+    # -- revealing ----------------------------------------------------------------------------
+
+    def reveal(self, kind: str, ref: str, reason: str) -> None:
+        """Make one item readable for half a minute, having written to custody who asked and why.
+
+        Raises:
+            IrkitError: custody could not be written; the item stays masked.
+        """
+        if not reason.strip():
+            raise IrkitError("a reason is needed to reveal", "say what you need to check")
+        with self.writing() as case:
+            case.custody.append(
+                "reveal", kind=kind, item=ref, reason=reason.strip(), seconds=REVEAL_SECONDS
+            )
+        self._reveals[ref] = self._monotonic()
+
+    def revealed(self, ref: str) -> bool:
+        """True while the item may be shown."""
+        since = self._reveals.get(ref)
+        if since is None:
+            return False
+        if self._monotonic() - since >= REVEAL_SECONDS:
+            del self._reveals[ref]
+            return False
+        return True
+
+    def reveal_left(self) -> int:
+        """Seconds until everything is masked again; 0 where nothing is revealed."""
+        now = self._monotonic()
+        left = [
+            REVEAL_SECONDS - (now - since)
+            for ref, since in list(self._reveals.items())
+            if self.revealed(ref)
+        ]
+        return max((int(seconds) + 1 for seconds in left), default=0)
+
+    def mask_all(self) -> None:
+        """Mask every revealed item now."""
+        self._reveals.clear()

@@ -1,0 +1,246 @@
+"""Small charts of block characters: activity strips, the evidence curve, token log-probabilities.
+
+Each series has a strip of its own with its name and maximum, so nothing rests on colour.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from textual.content import Content
+from textual.events import Click
+from textual.message import Message
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from irkit.case.views import CurvePoint, FunnelStep, TimelineBucket, TokenLogprob
+from irkit.tui.text import duration, number
+
+_EIGHTHS = " ▁▂▃▄▅▆▇█"
+
+
+def columns(values: Sequence[float], height: int, top: float) -> list[str]:
+    """Draw values as vertical bars and return ``height`` lines, highest first.
+
+    A value above zero is never drawn as nothing: one leak among a million queries must be seen.
+    """
+    lines = []
+    for row in range(height - 1, -1, -1):
+        cells = []
+        for value in values:
+            eighths = 0 if value <= 0 or top <= 0 else max(1, round(value / top * height * 8))
+            cells.append(_EIGHTHS[min(8, max(0, eighths - row * 8))])
+        lines.append("".join(cells))
+    return lines
+
+
+def resample(values: Sequence[float], width: int) -> list[float]:
+    """Fit values to ``width`` columns: sums where there are too many, repeats where too few."""
+    count = len(values)
+    if not count or width <= 0:
+        return []
+    if count <= width:
+        return [values[i * count // width] for i in range(width)]
+    edges = [i * count // width for i in range(width + 1)]
+    return [sum(values[a:b]) for a, b in pairwise(edges)]
+
+
+class Funnel(Widget):
+    """The narrowing from queries to people: number, words, and a bar on a logarithmic scale."""
+
+    steps: reactive[tuple[FunnelStep, ...]] = reactive(())
+
+    def render(self) -> Content:
+        """Draw one line per step."""
+        rows = [
+            (
+                number(step.best),
+                step.label
+                + ("" if step.low is None else f" ({number(step.low)}–{number(step.high or 0)})"),
+                step,
+            )
+            for step in self.steps
+        ]
+        figures = max((len(figure) for figure, _, _ in rows), default=0)
+        words = max((len(label) for _, label, _ in rows), default=0)
+        width = self.size.width - figures - words - 3
+        top = math.log1p(max((step.best for step in self.steps), default=0)) or 1.0
+        lines = []
+        for figure, label, step in rows:
+            length = round(math.log1p(step.best) / top * max(width, 0))
+            bar = "█" * (max(1, length) if step.best and width > 0 else 0)
+            harm = step.key not in ("queries", "flagged")
+            lines.append(
+                Content.assemble(
+                    (f"{figure:>{figures}}", "bold"),
+                    (f" {label:<{words}} ", ""),
+                    (bar, "$accent" if harm else "$primary"),
+                )
+            )
+        return Content("\n").join(lines)
+
+
+class Timeline(Widget):
+    """Three strips over one time axis: all queries, those of flagged actors, passages leaked."""
+
+    buckets: reactive[tuple[TimelineBucket, ...]] = reactive(())
+    bucket_seconds: reactive[int] = reactive(0)
+    LABEL = 9
+
+    def render(self) -> Content:
+        """Draw the strips to the widget's size."""
+        if not self.buckets:
+            return Content.styled("no dated queries yet", "$muted")
+        width = max(10, self.size.width - self.LABEL - 9)
+        gap = self.size.height >= 15
+        rows = max(3, self.size.height - 1 - 2 * gap)
+        heights = [rows // 3 + (index < rows % 3) for index in range(3)]
+        series = (
+            ("queries", [b.queries for b in self.buckets], "$primary"),
+            ("flagged", [b.flagged for b in self.buckets], "$accent"),
+            ("leaks", [b.exposures for b in self.buckets], "$error"),
+        )
+        parts: list[Content] = []
+        for tall, (name, raw, style) in zip(heights, series, strict=True):
+            values = resample([float(v) for v in raw], width)
+            top = max(values, default=0)
+            drawn = columns(values, tall, top)
+            for index, bar in enumerate(drawn):
+                last = index == len(drawn) - 1
+                label = name if last else ""
+                peak = f" ≤{number(int(max(raw)))}" if index == 0 else ""
+                parts.append(
+                    Content.assemble(
+                        (f"{label:<{self.LABEL}}", "$muted"),
+                        (bar, style),
+                        (peak, "$muted"),
+                    )
+                )
+            if gap and name != "leaks":
+                parts.append(Content(""))
+        parts.append(self._axis(width))
+        return Content("\n").join(parts)
+
+    def _axis(self, width: int) -> Content:
+        first = self.buckets[0].start
+        last = self.buckets[-1].start + timedelta(seconds=self.bucket_seconds)
+        days = (last - first) > timedelta(days=2)
+        left = first.strftime("%m-%d %H:%M")
+        right = last.strftime("%m-%d %H:%M")
+        middle = "" if width < 44 else _halfway(first, last).strftime("%m-%d" if days else "%H:%M")
+        gap = width - len(left) - len(right)
+        text = left + middle.center(max(gap, 1)) + right
+        return Content.styled(" " * self.LABEL + text, "$muted")
+
+
+def _halfway(first: datetime, last: datetime) -> datetime:
+    return first + (last - first) / 2
+
+
+class EvidenceCurve(Widget):
+    """The evidence against an actor as it builds up, with onset, leaks and where one stands."""
+
+    points: reactive[tuple[CurvePoint, ...]] = reactive(())
+    total: reactive[int] = reactive(0)
+    position: reactive[int] = reactive(0)
+    onset: reactive[int | None] = reactive(None)
+
+    class Picked(Message):
+        """A person clicked at a position of the sequence."""
+
+        def __init__(self, position: int) -> None:
+            super().__init__()
+            self.position = position
+
+    def render(self) -> Content:
+        """Draw curve, markers and leaks to the widget's size."""
+        width, height = max(10, self.size.width), max(3, self.size.height)
+        if not self.total:
+            return Content.styled("no queries in this sequence", "$muted")
+        values, leaks = self._columns(width)
+        top = max(values, default=0.0)
+        here, onset = self._column(self.position, width), self._onset_column(width)
+        lines: list[Content] = []
+        for bar in columns(values, height - 1, top or 1.0):
+            done = Content.styled(bar[: here + 1], "$accent")
+            lines.append(done + Content.styled(bar[here + 1 :], "$primary 55%"))
+        marks = [" "] * width
+        for column, count in enumerate(leaks):
+            if count:
+                marks[column] = "■"
+        if onset is not None:
+            marks[onset] = "◀" if onset == width - 1 else "┃"
+        marks[here] = "▲"
+        axis = Content("".join(marks))
+        for column, char in enumerate(marks):
+            style = {"■": "$error", "┃": "bold $warning", "◀": "bold $warning", "▲": "bold"}.get(
+                char
+            )
+            if style:
+                axis = axis.stylize(style, column, column + 1)
+        return Content("\n").join([*lines, axis])
+
+    def _columns(self, width: int) -> tuple[list[float], list[int]]:
+        values, leaks = [0.0] * width, [0] * width
+        filled = [False] * width
+        for point in self.points:
+            column = self._column(point.position, width)
+            values[column] = max(values[column], point.value)
+            leaks[column] += point.leaks
+            filled[column] = True
+        # A short sequence has fewer points than columns: each point holds until the next one.
+        for column in range(1, width):
+            if not filled[column]:
+                values[column] = values[column - 1]
+        return values, leaks
+
+    def _column(self, position: int, width: int) -> int:
+        return min(width - 1, max(0, position * width // max(self.total, 1)))
+
+    def _onset_column(self, width: int) -> int | None:
+        return None if self.onset is None else self._column(self.onset, width)
+
+    def on_click(self, event: Click) -> None:
+        """Turn a click into a position."""
+        if self.total:
+            self.post_message(
+                self.Picked(min(self.total - 1, event.x * self.total // max(self.size.width, 1)))
+            )
+
+
+def logprob_plot(tokens: Sequence[TokenLogprob], width: int, height: int = 3) -> Content:
+    """Draw token probabilities as bars: tall means the model was certain of the token.
+
+    Returns:
+        ``height`` lines of bars and one line of words.
+    """
+    known = [token.logprob for token in tokens if token.logprob is not None]
+    if not known:
+        return Content.styled("no log-probabilities were logged", "$muted")
+    chances = [0.0 if t.logprob is None else math.exp(min(0.0, t.logprob)) for t in tokens]
+    shown = chances[:width] if len(chances) <= width else _means(chances, width)
+    sure = sum(1 for value in known if value > math.log(0.9))
+    lines = [Content.styled(bar, "$primary") for bar in columns(shown, height, 1.0)]
+    mean = sum(known) / len(known)
+    lines.append(
+        Content.styled(
+            f"{number(len(known))} tokens, {sure * 100 // len(known)} % above p 0.9,"
+            f" mean log p {mean:.2f}",
+            "$muted",
+        )
+    )
+    return Content("\n").join(lines)
+
+
+def _means(values: Sequence[float], width: int) -> list[float]:
+    count = len(values)
+    edges = [i * count // width for i in range(width + 1)]
+    return [sum(values[a:b]) / max(1, b - a) for a, b in pairwise(edges)]
+
+
+def bucket_words(seconds: int) -> str:
+    """Say how much time one column of the timeline covers."""
+    return duration(timedelta(seconds=seconds)).replace(" 00 min", "")

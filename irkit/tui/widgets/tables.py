@@ -1,0 +1,203 @@
+"""A table that holds one page of rows and asks for the next; the rest stays in the database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from rich.style import Style
+from rich.text import Text
+from textual.binding import Binding, BindingType
+from textual.color import Color, ColorParseError
+from textual.events import Click
+from textual.message import Message
+from textual.widgets import DataTable
+
+from irkit.tui.text import line
+
+
+@dataclass(frozen=True, slots=True)
+class TableColumn:
+    """A column: sort field, heading, width in cells (0 takes what is left), fitting tables."""
+
+    name: str
+    label: str
+    width: int
+    min_table: int = 0
+    max_table: int = 10_000
+    right: bool = False
+    sortable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Text of a cell with a style in theme variables, like ``bold $accent``."""
+
+    text: str
+    style: str = ""
+
+
+class PagedTable(DataTable[Text], inherit_bindings=False):
+    """One page of rows with the cursor kept on its row where the page is drawn again."""
+
+    # Enter is left to the screen, whose registry says what it does there.
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down,j", "cursor_down", "Down", show=False),
+        Binding("up,k", "cursor_up", "Up", show=False),
+        Binding("g,home", "scroll_top", "Top", show=False),
+        Binding("G,end", "scroll_bottom", "Bottom", show=False),
+        Binding("pagedown,ctrl+d", "page_down", "Screen down", show=False),
+        Binding("pageup,ctrl+u", "page_up", "Screen up", show=False),
+    ]
+
+    class Opened(Message):
+        """The person double-clicked a row."""
+
+    class PageWanted(Message):
+        """The person moved past the page's edge."""
+
+        def __init__(self, table: PagedTable, direction: int) -> None:
+            super().__init__()
+            self.table = table
+            self.direction = direction
+
+    class SortWanted(Message):
+        """The person clicked a heading."""
+
+        def __init__(self, table: PagedTable, name: str) -> None:
+            super().__init__()
+            self.table = table
+            self.name = name
+
+    def __init__(
+        self,
+        columns: Sequence[TableColumn],
+        cells: Callable[[Any], Sequence[Cell]],
+        *,
+        id: str | None = None,  # noqa: A002 - Textual's own name
+        key: Callable[[Any], str] = str,
+    ) -> None:
+        super().__init__(id=id, cursor_type="row", zebra_stripes=False, cell_padding=1)
+        self._spec = tuple(columns)
+        self._cells = cells
+        self._key = key
+        self._page: tuple[Any, ...] = ()
+        self._drawn_width = 0
+        self.offset_rows = 0
+        self.total = 0
+        self.sorted_by = ("", False)
+
+    # -- content ------------------------------------------------------------------------------
+
+    def show_page(self, rows: Sequence[Any], total: int, offset: int = 0) -> None:
+        """Draw a page; the cursor stays on the same row where it is still there."""
+        keep = self.selected_key
+        moved = offset != self.offset_rows
+        backwards = offset < self.offset_rows
+        self._page, self.total, self.offset_rows = tuple(rows), total, offset
+        self._draw()
+        keys = [self._key(row) for row in self._page]
+        if keep in keys:
+            self.move_cursor(row=keys.index(keep), animate=False)
+        elif moved and backwards:
+            self.move_cursor(row=max(0, len(keys) - 1), animate=False)
+
+    def _draw(self) -> None:
+        row = self.cursor_row
+        self.clear(columns=True)
+        width = self.container_size.width or self.size.width
+        self._drawn_width = width
+        shown = [(i, c) for i, c in enumerate(self._spec) if c.min_table <= width <= c.max_table]
+        fixed = sum(c.width for _, c in shown) + 2 * len(shown)
+        flexible = max(8, width - fixed - 1)
+        for _, column in shown:
+            name, descending = self.sorted_by
+            mark = (" ↓" if descending else " ↑") if column.name == name else ""
+            label = Text(column.label + mark, justify="right" if column.right else "left")
+            self.add_column(label, width=column.width or flexible, key=column.name)
+        for item in self._page:
+            cells = self._cells(item)
+            self.add_row(*(self._text(cells[i], column) for i, column in shown))
+        if self._page:
+            self.move_cursor(row=min(row, len(self._page) - 1), animate=False)
+
+    def _text(self, cell: Cell, column: TableColumn) -> Text:
+        return Text(
+            line(cell.text),
+            style=self.rich_style_of(cell.style),
+            justify="right" if column.right else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+            end="",
+        )
+
+    def rich_style_of(self, style: str) -> Style:
+        """Resolve theme variables, which a table cell cannot do itself."""
+        variables = self.app.theme_variables
+        words = []
+        for word in style.split():
+            if not word.startswith("$"):
+                words.append(word)
+                continue
+            try:
+                words.append(Color.parse(variables.get(word[1:], "")).hex6)
+            except (ColorParseError, AttributeError):
+                words.append("dim")
+        return Style.parse(" ".join(words)) if words else Style.null()
+
+    @property
+    def selected(self) -> Any | None:
+        """The row under the cursor."""
+        return self._page[self.cursor_row] if 0 <= self.cursor_row < len(self._page) else None
+
+    @property
+    def selected_key(self) -> str | None:
+        """Identity of the row under the cursor."""
+        row = self.selected
+        return None if row is None else self._key(row)
+
+    # -- moving over the page's edges ---------------------------------------------------------
+
+    def action_cursor_down(self) -> None:
+        """Move down, or to the next page from the last row."""
+        if self._page and self.cursor_row >= len(self._page) - 1:
+            if self.offset_rows + len(self._page) < self.total:
+                self.post_message(self.PageWanted(self, 1))
+            return
+        super().action_cursor_down()
+
+    def action_cursor_up(self) -> None:
+        """Move up, or to the page before from the first row."""
+        if self.cursor_row <= 0:
+            if self.offset_rows > 0:
+                self.post_message(self.PageWanted(self, -1))
+            return
+        super().action_cursor_up()
+
+    def on_click(self, event: Click) -> None:
+        """Open a row on a double click; a single one only moves the cursor."""
+        if event.chain == 2 and self.selected is not None and event.y > 0:
+            self.post_message(self.Opened())
+
+    def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
+        """Keep Textual's own selection message, which one click sends, to ourselves."""
+        event.stop()
+
+    def on_data_table_header_selected(self, event: DataTable.HeaderSelected) -> None:
+        """Ask for another order."""
+        event.stop()
+        column = next((c for c in self._spec if c.name == event.column_key.value), None)
+        if column is not None and column.sortable:
+            self.post_message(self.SortWanted(self, column.name))
+
+    def on_resize(self) -> None:
+        """Fit the columns to a new width."""
+        if (self.container_size.width or self.size.width) != self._drawn_width:
+            self._draw()
+
+    def notify_style_update(self) -> None:
+        """Draw again in a new theme's colours."""
+        super().notify_style_update()
+        if self.is_mounted and self._page:
+            self.call_after_refresh(self._draw)

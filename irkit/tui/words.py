@@ -1,0 +1,125 @@
+"""Words for the core's identifiers, so that screens speak one language."""
+
+from __future__ import annotations
+
+from textual.content import Content
+
+from irkit.case.views import ActorRow, DetectorRow, EvidenceMark, FindingDetail
+from irkit.tui.text import clean, line, mask_addresses, number, p_value, stamp
+from irkit.tui.theme import DETECTOR, TIER
+
+TECHNIQUE = {
+    "membership_inference": "membership inference",
+    "training_data_extraction": "training-data extraction",
+    "data_reconstruction": "data reconstruction",
+    "attribute_inference": "attribute inference",
+    "property_inference": "property inference",
+    "model_extraction": "model extraction",
+}
+KIND = {
+    "session": "session",
+    "credential": "credential",
+    "source_ip": "source IP",
+    "campaign": "campaign",
+}
+#: What the tiers mean, as `irkit explain` words them.
+TIER_MEANING = {
+    "A": "strong: holds after correcting for all actors tested, by signature or overwhelming odds",
+    "B": "likely: holds after correcting for all actors tested",
+    "C": "weak: unusual on its own, but not after correcting for all actors tested",
+    "D": "note: described, not tested",
+}
+
+
+def technique(name: str | None) -> str:
+    """Name a technique in words."""
+    return "–" if name is None else TECHNIQUE.get(name, line(name).replace("_", " "))
+
+
+def detector(name: str) -> str:
+    """Name a detector in words."""
+    return line(name).replace("_", " ")
+
+
+def tier_content(tier: str | None) -> Content:
+    """Symbol and word of a tier."""
+    symbol, word, style = TIER.get(tier or "", ("–", "nothing found", "$muted"))
+    return Content.styled(f"{symbol} {word}", style)
+
+
+def told(text: str) -> str:
+    """A sentence written by a detector: safe to draw, addresses masked."""
+    return mask_addresses(clean(text)).strip()
+
+
+def finding_lines(finding: FindingDetail) -> Content:
+    """Say what was found on an actor, how sure, and since when."""
+    symbol, word, style = TIER.get(finding.tier, TIER["D"])
+    parts: list[Content | tuple[str, str]] = [
+        (f"{symbol} {word}", style),
+        (f"  {technique(finding.technique)}", "bold"),
+        "\n",  # type: ignore[list-item]
+        (TIER_MEANING.get(finding.tier, ""), "$muted"),
+    ]
+    if finding.summary:
+        parts.append(("\n" + told(finding.summary), ""))
+    odds = p_value(finding.p_value, finding.p_kind)
+    parts.append(
+        (
+            f"\np {odds} ({line(finding.p_kind).replace('_', ' ')}),"
+            f" {number(finding.queries)} queries",
+            "$muted",
+        )
+    )
+    if finding.onset is not None:
+        parts.append((f"\nOnset {stamp(finding.onset)}", ""))
+        if finding.onset_low is not None and finding.onset_high is not None:
+            low, high = stamp(finding.onset_low)[11:], stamp(finding.onset_high)[11:]
+            parts.append((f" (between {low} and {high})", "$muted"))
+    if finding.runner_up:
+        parts.append((f"\nSecond guess: {technique(finding.runner_up)}", "$muted"))
+    return Content.assemble(*parts)
+
+
+def detector_lines(rows: tuple[DetectorRow, ...]) -> Content:
+    """Say what each detector found, those that found something first."""
+    if not rows:
+        return Content.styled("No detector results for this actor.", "$muted")
+    parts: list[Content] = []
+    for row in rows:
+        symbol, word, style = DETECTOR.get(row.status, ("?", line(row.status), "$warning"))
+        p = f" p {p_value(row.p_value, row.p_kind)}" if row.p_value is not None else ""
+        head = Content.assemble((f"{symbol} {detector(row.detector)}", style), (p, "bold"))
+        said = told(row.summary) or word
+        parts.append(Content.assemble(head, "\n", (f"  {said}", "$muted")))
+        if row.status == "FOUND" and row.calibration_size:
+            parts.append(
+                Content.styled(
+                    f"  compared with {number(row.calibration_size)} ordinary actors"
+                    f" ({line(row.calibration_level or 'all')})",
+                    "$muted",
+                )
+            )
+    return Content("\n").join(parts)
+
+
+def mark_lines(marks: tuple[EvidenceMark, ...]) -> Content:
+    """Say what the detectors saw in one query."""
+    if not marks:
+        return Content.styled("Nothing unusual in this query on its own.", "$muted")
+    parts = []
+    for mark in marks:
+        p = "" if mark.p_value is None else f"  p {p_value(mark.p_value, None)}"
+        parts.append(
+            Content.assemble(
+                (f"◆ {detector(mark.detector)}", "$accent"),
+                (p, "bold"),
+                (f"\n  {told(mark.reason)}" if mark.reason else "", ""),
+            )
+        )
+    return Content("\n").join(parts)
+
+
+def actor_title(row: ActorRow) -> str:
+    """Name an actor with its level."""
+    return f"{KIND.get(row.key.kind.value, row.key.kind.value)} {line(row.key.unit)}"
