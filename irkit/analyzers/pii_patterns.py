@@ -1,36 +1,26 @@
-"""Personal identifiers by pattern and check, over every text, at the speed of a scan.
+"""Personal identifiers by pattern and check.
 
-Polars' regex engine tells in one pass which texts can hold anything of a kind; only those are
-searched with Python's, joined to one string per batch so that the cost is per finding, not per
-text.  Numbers are validated (phonenumbers, python-stdnum); what a check cannot prove needs a word
-that names it.  Offsets are character offsets.
+Numbers are validated (phonenumbers, python-stdnum); what a check cannot prove needs a word that
+names it.  All patterns are bounded, so hostile text costs no more than its length.  The searches
+take pieces of text in which :mod:`~.pii_find` saw something to look at.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import accumulate
 
 import phonenumbers
-import polars as pl
 
 from irkit.analyzers.pii_numbers import COUNTRY_OF, identify, is_card, is_iban, is_nino
-from irkit.analyzers.secrets import PREFILTER as SECRET_PREFILTER
-from irkit.analyzers.secrets import SECRETS, find_secrets
+from irkit.analyzers.secrets import NAMED, SECRETS, Found, find_blocks, find_named, find_tokens
 
 #: Characters before a number in which a word may name it.
 _WINDOW = 48
-#: Stands between joined texts; no pattern can match across it.
-_WALL = "\x00"
-
-SCHEMA = {
-    "text": pl.Int64, "e_start": pl.Int64, "e_end": pl.Int64, "entity_type": pl.String,
-    "recogniser": pl.String, "score": pl.Float64, "canonical": pl.String,
-}  # fmt: skip
+#: Stands between joined pieces of text; no pattern can match across it.
+WALL = "\x00"
 
 #: Entity types that name one person or account and can be looked for in a corpus.
 IDENTIFIERS = (
@@ -72,31 +62,22 @@ _MONTH = (
     r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|mai|okt|dez|ene|abr|ago|dic|gen|mag|giu"
     r"|lug|set|ott|janv|févr|fevr|avr|juin|juil|août|aout|déc)\w*\.?"
 )
-_BIRTH = re.compile(
+_DATE = re.compile(
+    r"(?<![\d.,/-])(?:(?:19|20)\d\d[-./](?:0?[1-9]|1[0-2])[-./](?:[12]\d|3[01]|0?[1-9])"
+    r"|(?:[12]\d|3[01]|0?[1-9])(?:[-./] ?|\. | )(?:0?[1-9]|1[0-2])[-./ ] ?(?:(?:19|20)\d\d|\d\d)"
+    rf"|(?:[12]\d|3[01]|0?[1-9])(?:st|nd|rd|th|\.|º)?(?: de| of)? {_MONTH}(?: de|,)? (?:19|20)\d\d"
+    r")(?!\d)|(?<!\w)[a-zA-Zéû]{3,9}\.? (?:[12]\d|3[01]|0?[1-9])(?:st|nd|rd|th)?,? (?:19|20)\d\d"
+    r"(?!\d)",
+    re.IGNORECASE,
+)
+#: Says, shortly before a date, that it is one of birth.
+_BIRTH_WORD = re.compile(
     r"(?:\bborn\b|\bbirth\b|\bdob\b|\bd\.o\.b\b|\bgeb\.|\bgeboren\b|\bgeburtsdatum\b|\bn[ée]e? le\b"
     r"|\bnaissance\b|\bnat[oa] il\b|\bnascita\b|\bnacid[oa]\b|\bnacimiento\b|\burodz\w*|\bur\."
     r"|\bроден\w*|\bрождени\w*|\bγεννήθηκε\b|\bγέννησης\b|\bsyntyn\w*|\bsyntymä\w*|\bfödd\b"
-    r"|\bfödelse\w*|\bgeboortedatum\b|\bnascid[oa]\b)\W{0,4}(?:\w{1,12}\W{1,3}){0,3}?"
-    r"(?P<date>(?:19|20)\d\d[-./](?:0?[1-9]|1[0-2])[-./](?:[12]\d|3[01]|0?[1-9])"
-    r"|(?:[12]\d|3[01]|0?[1-9])[-./ ]{1,2}(?:0?[1-9]|1[0-2])[-./ ]{1,2}(?:(?:19|20)\d\d|\d\d)"
-    rf"|(?:[12]\d|3[01]|0?[1-9])(?:st|nd|rd|th|\.|º)?(?: de| of)? {_MONTH}(?: de|,)? (?:19|20)\d\d"
-    rf"|{_MONTH} (?:[12]\d|3[01]|0?[1-9])(?:st|nd|rd|th)?,? (?:19|20)\d\d)(?!\d)",
+    r"|\bfödelse\w*|\bgeboortedatum\b|\bnascid[oa]\b)\W{0,4}(?:\w{1,12}\W{1,3}){0,3}$",
     re.IGNORECASE,
 )
-#: What a text must hold for a pattern to be tried at all; Rust regular expressions.
-_PREFILTER = {
-    "secret": SECRET_PREFILTER,
-    "email": r"[\w.!#$%&'*+/=?^`{|}~-]@[\w]",
-    "spelled": r"(?i)(?:[\(\[\{]dot[\)\]\}]| dot )",
-    "number": r"\d(?:[ \u00a0()./\-\u2010-\u2013]{0,3}\d){6}",
-    "iban": r"(?:[A-Z]{2}|[a-z]{2})\d{2}[ \u00a0]?[A-Za-z0-9]{4}",
-    "code": r"\d{6}[-+A-FU-Y]\d{3}|[A-Z]{6}\d|\d{7}-?[A-Z]|[A-Z]{2} ?\d{2} ?\d{2} ?\d{2}"
-    r"|\d{2} ?\d{3} ?\d{3} ?\d{2}",
-    "ip": r"\d\.\d{1,3}\.\d{1,3}\.\d|[0-9a-fA-F]{1,4}:[0-9a-fA-F]{0,4}:[0-9a-fA-F]{1,4}:",
-    "crypto": r"bc1[ac-hj-np-z02-9]{25}|[13][1-9A-HJ-NP-Za-km-z]{25}",
-    "birth": r"(?i)born|birth|dob|d\.o\.b|geb[.uo]|n[ée]e? le|naissance|nat[oa] il|nascita|naci"
-    r"|urodz|ur\.|роден|рожд|γενν|γέννησης|synty|född|födelse|nascid",
-}
 _PHONE_WORDS = frozenset(
     re.findall(
         r"\S+",
@@ -127,83 +108,8 @@ class Hit:
     canonical: str
 
 
-#: Finds the hits of one kind in a text.
+#: Finds the hits of one kind in a piece of text.
 Search = Callable[[str], Iterator[Hit]]
-
-
-def find_identifiers(texts: Sequence[str]) -> pl.DataFrame:
-    """Find validated identifiers.
-
-    Args:
-        texts: any strings.
-
-    Returns:
-        Rows of :data:`SCHEMA`, ordered, without overlaps of one type; ``text`` is the index in
-        ``texts`` and ``canonical`` the value in the one form in which it is compared.
-    """
-    series = pl.Series(texts, dtype=pl.String)
-    rows: list[tuple[object, ...]] = []
-    for name, search in _SEARCHES.items():
-        able = series.str.contains(_PREFILTER[name]).fill_null(False).arg_true().to_list()
-        for index, hit in _joined(texts, able, search):
-            rows.append(
-                (index, hit.start, hit.end, hit.entity, hit.recogniser, hit.score, hit.canonical)
-            )
-    found = pl.DataFrame(rows, SCHEMA, orient="row")
-    return _resolve(found)
-
-
-def _joined(texts: Sequence[str], able: Sequence[int], search: Search) -> Iterator[tuple[int, Hit]]:
-    """Search many texts as one string and put the findings back into their texts."""
-    batch: list[int] = []
-    size = 0
-    for index in able:
-        batch.append(index)
-        size += len(texts[index])
-        if size >= 1 << 20:
-            yield from _in_batch(texts, batch, search)
-            batch, size = [], 0
-    yield from _in_batch(texts, batch, search)
-
-
-def _in_batch(
-    texts: Sequence[str], batch: Sequence[int], search: Search
-) -> Iterator[tuple[int, Hit]]:
-    starts = list(accumulate((len(texts[i]) + 1 for i in batch), initial=0))
-    joined = _WALL.join(texts[i] for i in batch)
-    for hit in search(joined):
-        at = bisect_right(starts, hit.start) - 1
-        low = starts[at]
-        yield (
-            batch[at],
-            Hit(
-                hit.start - low, hit.end - low, hit.entity, hit.recogniser, hit.score, hit.canonical
-            ),
-        )
-
-
-def _resolve(found: pl.DataFrame) -> pl.DataFrame:
-    """Of overlapping findings keep the surer, then the longer one."""
-    order = found.sort(
-        ["text", "score", pl.col("e_end") - pl.col("e_start"), "e_start", "entity_type"],
-        descending=[False, True, True, False, False],
-    )
-    kept: list[int] = []
-    begins: list[int] = []
-    ends: list[int] = []
-    current = -1
-    columns = (order["text"].to_list(), order["e_start"].to_list(), order["e_end"].to_list())
-    for row, (text, start, end) in enumerate(zip(*columns, strict=True)):
-        if text != current:
-            current, begins, ends = text, [], []
-        # Kept spans are disjoint, so only the neighbours can overlap.
-        at = bisect_right(begins, start)
-        if (at and ends[at - 1] > start) or (at < len(begins) and begins[at] < end):
-            continue
-        begins.insert(at, start)
-        ends.insert(at, end)
-        kept.append(row)
-    return order[kept].sort(["text", "e_start"]) if kept else order
 
 
 # -- searches -----------------------------------------------------------------------------------
@@ -236,8 +142,8 @@ def email_key(value: str) -> str:
 
 
 def _nearby(text: str, start: int, end: int) -> frozenset[str]:
-    before = text[max(0, start - _WINDOW) : start].rpartition(_WALL)[2]
-    after = text[end : end + 16].partition(_WALL)[0]
+    before = text[max(0, start - _WINDOW) : start].rpartition(WALL)[2]
+    after = text[end : end + 16].partition(WALL)[0]
     return frozenset(word.casefold() for word in _WORD.findall(before + " " + after))
 
 
@@ -334,31 +240,45 @@ def _wallets(text: str) -> Iterator[Hit]:
 
 
 def _births(text: str) -> Iterator[Hit]:
-    for found in _BIRTH.finditer(text):
-        value = found["date"]
-        yield Hit(
-            found.start("date"),
-            found.end("date"),
-            "DATE_OF_BIRTH",
-            "irkit-birth",
-            0.9,
-            " ".join(value.casefold().split()),
-        )
+    for found in _DATE.finditer(text):
+        before = text[max(0, found.start() - _WINDOW) : found.start()].rpartition(WALL)[2]
+        if _BIRTH_WORD.search(before):
+            key = " ".join(found[0].casefold().split())
+            yield Hit(found.start(), found.end(), "DATE_OF_BIRTH", "irkit-birth", 0.9, key)
 
 
-def _secrets(text: str) -> Iterator[Hit]:
-    for start, end, entity, recogniser, score, value in find_secrets(text):
-        yield Hit(start, end, entity, recogniser, score, value)
+def _secrets(search: Callable[[str], Iterator[Found]]) -> Search:
+    def hits(text: str) -> Iterator[Hit]:
+        for found in search(text):
+            yield Hit(*found)
+
+    return hits
 
 
-_SEARCHES: dict[str, Search] = {
-    "secret": _secrets,
-    "email": _emails,
-    "spelled": _spelled_emails,
-    "number": _numbers,
-    "iban": _ibans,
-    "code": _codes,
-    "ip": _addresses,
-    "crypto": _wallets,
-    "birth": _births,
+#: Searches by what a text must show to be worth them (see :mod:`~.pii_find`), each with what the
+#: piece around such a place must hold (a Rust regular expression; empty for no condition).
+SEARCHES: dict[str, tuple[tuple[Search, str], ...]] = {
+    "digits": (
+        (_numbers, r"\d(?:[ \u00a0()./\-\u2010-\u2013]{0,3}\d){6}"),
+        (_ibans, r"(?:[A-Z]{2}|[a-z]{2})\d{2}[ \u00a0]?[A-Za-z0-9]{4}"),
+        (
+            _codes,
+            r"\d{6}[-+A-FU-Y]\d{3}|[A-Z]{6}\d|\d{7}-?[A-Z]|[A-Z]{2} ?\d{2} ?\d{2} ?\d{2}"
+            r"|\d{2} ?\d{3} ?\d{3} ?\d{2}",
+        ),
+        (
+            _births,
+            r"(?i)born|birth|dob|d\.o\.b|geb\.|gebor|geburts|n[ée]e? le|naissance|nat[oa] il"
+            r"|nascita|nacid|nacim|urodz|ur\.|роден|рожд|γενν|γέννησης|synty|född|födelse|nascid",
+        ),
+    ),
+    "at": ((_emails, ""),),
+    "dot": ((_spelled_emails, ""),),
+    "address": ((_addresses, ""),),
+    "mixed": (
+        (_secrets(find_tokens), ""),
+        (_secrets(find_named), NAMED),
+        (_wallets, r"[A-Za-z0-9]{26}"),
+    ),
+    "block": ((_secrets(find_blocks), ""),),
 }
