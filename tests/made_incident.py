@@ -29,7 +29,7 @@ ATTACKERS = ("key-extract-01", "key-extract-02")
 def record_text(index: int) -> str:
     name, mail, phone, _ = PEOPLE[index % len(PEOPLE)]
     reach = f" or {phone}" if phone else ""
-    kind = ("Diagnosis: seasonal migraine with aura" if index % 4 == 0 else "Order FICT-2201 late")
+    kind = "Diagnosis: seasonal migraine with aura" if index % 4 == 0 else "Order FICT-2201 late"
     return (
         f"Case {7000 + index}: {name} can be reached at {mail}{reach}. {kind}, "
         f"follow-up agreed for week {index + 30}, file kept in cabinet {index}."
@@ -103,6 +103,14 @@ def make_incident(
                 }
             )  # fmt: skip
             links.append({"exposure_id": f"x{leak:03d}", "subject_key": f"s{leak % 8:03d}"})
+            matches.append(
+                {
+                    "text_id": text_id(answer), "role": "response", "t_start": start,
+                    "t_end": len(answer), "tokens": 42, "doc_id": f"doc-{leak:03d}",
+                    "d_start": 40, "d_end": len(body), "df": 1, "is_tail": True,
+                    "whole_doc": False, "method": "exact",
+                }
+            )  # fmt: skip
             if leak % 2:
                 matches.append(
                     {

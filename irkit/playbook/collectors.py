@@ -118,7 +118,7 @@ def _fingerprint_changes(case: Case) -> str:
 
 def _findings(case: Case) -> str:
     rows = case.rows("SELECT tier, count(DISTINCT unit) FROM finding GROUP BY tier ORDER BY tier")
-    return ", ".join(f"{n} units in tier {t}" for t, n in rows) or "no findings"
+    return ", ".join(f"tier {t}: {n}" for t, n in rows) or "no findings"
 
 
 def _techniques(case: Case) -> str:
@@ -126,7 +126,7 @@ def _techniques(case: Case) -> str:
         "SELECT technique, count(DISTINCT unit) FROM finding WHERE tier IN ('A', 'B')"
         " GROUP BY technique ORDER BY technique"
     )
-    return ", ".join(f"{t.replace('_', ' ')}: {n} units" for t, n in rows) or "none in tiers A, B"
+    return ", ".join(f"{t.replace('_', ' ')}: {n}" for t, n in rows) or "none in tiers A, B"
 
 
 def _provenance(case: Case) -> str:
@@ -240,7 +240,7 @@ COLLECTORS: dict[str, tuple[str, Callable[[Case], str]]] = {
     "gaps": ("Silences", _gaps),
     "models": ("Models", _models),
     "versions": ("Versions in the logs", _fingerprint_changes),
-    "findings": ("Flagged actors", _findings),
+    "findings": ("Flagged units", _findings),
     "techniques": ("Techniques", _techniques),
     "provenance": ("Exposures by provenance", _provenance),
     "window": ("Exposure window", _window),

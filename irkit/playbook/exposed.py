@@ -249,9 +249,9 @@ def template_spread(case: Case) -> TemplateSpread:
     """Propose whether the divergence is structural, from the spread of leaking prompts.
 
     A prompt that quotes a training record is a prefix probe; any other belongs to the family of
-    its first five words, digits and quoted parts removed.  One family with at least 80 % of at
-    least five leaking prompts speaks for one scenario; three families with a share of at least
-    5 % each, none above 80 %, speak for a structural cause.  In between, nothing is proposed.
+    its first five words, digits and quoted parts removed.  One wording with at least 80 % of at
+    least five leaking prompts speaks for one scenario; five prefix probes, or three wordings with
+    a share of at least 5 % each, speak for a structural cause.  In between, nothing is proposed.
     """
     rows = case.rows(
         COUNTED + ", probe AS (SELECT DISTINCT text_id FROM corpus_match WHERE role = 'prompt'),"
@@ -287,12 +287,14 @@ def template_spread(case: Case) -> TemplateSpread:
             tuple(families), "scenario-specific",
             f"one wording gave {top:.0%} of {total} leaking prompts",
         )  # fmt: skip
-    if rows[0][0] == "prefix of a training record" and top >= 0.8:
+    probes = sum(int(number) for name, number in rows if name == "prefix of a training record")
+    if probes >= 5:
         return TemplateSpread(
-            tuple(families), "structural",
-            f"{top:.0%} of {total} leaking prompts are prefixes of many training records:"
-            " the model continues what it memorised",
-        )  # fmt: skip
+            tuple(families),
+            "structural",
+            f"{probes} of {total} leaking prompts are prefixes of training records:"
+            " the model continues what it memorised, whatever the wording",
+        )
     if len(broad) >= 3:
         return TemplateSpread(
             tuple(families), "structural",

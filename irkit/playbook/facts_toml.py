@@ -191,7 +191,8 @@ def template(facts: Facts, phase: Phase) -> str:
 
 
 def _hint(field: Field) -> str:
-    words = list(filter(None, [field.hint, ", ".join(field.choices)]))
+    choices = "" if all(c in field.hint for c in field.choices) else ", ".join(field.choices)
+    words = list(filter(None, [field.hint, choices]))
     return f" ({'; '.join(words)})" if words else ""
 
 

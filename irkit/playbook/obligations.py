@@ -87,7 +87,8 @@ def obligations(facts: Facts, rules: Sequence[Rule], now: datetime) -> list[Obli
         elif not rule.in_force(day):
             applies, reason = "no", f"not in force on {day.isoformat()}"
         instants = tuple(deadline(rule, events)) if applies != "no" else ()
-        result.append(Obligation(rule, applies, reason, instants, _clock(rule, facts, instants)))
+        clock = "no clock" if applies == "no" else _clock(rule, facts, instants)
+        result.append(Obligation(rule, applies, reason, instants, clock))
     return result
 
 

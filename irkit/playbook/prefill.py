@@ -119,8 +119,9 @@ def _exposure(
         ),
         "recipients.known": "unknown",
         "recipients.whereabouts": (
-            f"in responses delivered to {found.credentials} accounts from {found.addresses} "
-            "addresses; whether copies were passed on is not known"
+            f"in responses delivered to {plural(found.credentials, 'account')} from "
+            f"{plural(found.addresses, 'network address')}; whether copies were passed on is not "
+            "known"
         ),
         "data.protection": "none effective: the responses left the endpoint in clear text",
         "subjects.categories": ("people described in the training corpus",),
@@ -145,13 +146,22 @@ def _narrative(case: Case, found: exposed.Window, actors: int) -> str:
         if people
         else "people not yet counted"
     )
-    flagged = f" {actors} actors show behaviour of extraction attacks." if actors else ""
-    return (
-        f"{when}{found.requests} responses of an AI model contained passages of its training "
-        f"data, taken from {found.documents} training records and relating to {who}. The "
-        f"responses went to {found.credentials} accounts from {found.addresses} network "
-        f"addresses.{flagged}"
+    flagged = (
+        f" {plural(actors, 'actor')} showed the behaviour of extraction attacks." if actors else ""
     )
+    return (
+        f"{when}{plural(found.requests, 'response')} of an AI model contained passages of its "
+        f"training data, taken from {plural(found.documents, 'training record')} and relating to "
+        f"{who}. The responses went to {plural(found.credentials, 'account')} from "
+        f"{plural(found.addresses, 'network address')}.{flagged}"
+    )
+
+
+def plural(number: int, word: str) -> str:
+    """A number with its noun."""
+    if number == 1:
+        return f"1 {word}"
+    return f"{number:,} {word}{'es' if word.endswith('s') else 's'}".replace(",", "\u202f")
 
 
 def _people(case: Case) -> dict[str, Value]:

@@ -42,17 +42,18 @@ BASE = {"simple": 1, "behavioural": 2, "financial": 3, "sensitive": 4}
 
 #: Words in an entity type or category that place it; longer and more specific words first.
 _SENSITIVE = (
-    "health", "medical_record", "medical", "diagnos", "patient", "nhs", "mbi", "icd", "genetic",
-    "biometric", "religio", "politic", "union", "ethnic", "racial", "sex", "orientation",
-    "criminal", "conviction", "art9", "art10", "special", "disab",
+    "health", "medical", "diagnosis", "diagnos", "patient", "genetic", "biometric", "religio",
+    "politic", "union", "ethnic", "racial", "sex", "orientation", "criminal", "conviction",
+    "art9", "art10", "special", "disab", "treatment", "medication",
 )  # fmt: skip
-_CANDIDATE = ("nrp", "nationality", "belief")
+_CANDIDATE = ("nrp", "nationality", "belief", "medical_id", "nhs", "mbi")
 _FINANCIAL = (
     "iban", "credit_card", "card", "bank", "crypto", "aba", "financ", "salary", "income", "tax",
     "invoice", "payment", "account_number", "swift", "bic",
 )  # fmt: skip
 _BEHAVIOURAL = ("ip_address", "location_trace", "gps", "mac", "url", "device", "behav", "traffic")
-_NOT_PATIENT = ("medical_license", "doctor")
+_NOT_PATIENT = ("medical_license", "doctor", "id_card")
+_SECRET = ("credential", "api_key", "password", "private_key", "access_token", "secret")
 
 NAME = frozenset({"name", "person", "full_name"})
 EMAIL = frozenset({"email", "email_address", "e-mail"})
@@ -124,16 +125,24 @@ def data_category(kind: str) -> tuple[str, bool]:
     one recogniser's class are only a candidate for the sensitive category.
     """
     word = kind.lower().replace(" ", "_").replace("-", "_")
-    if any(part in word for part in _NOT_PATIENT):
+    if _names(word, _NOT_PATIENT):
         return "simple", False
+    if _names(word, _CANDIDATE):
+        return "sensitive", True
     for words, category in (
         (_SENSITIVE, "sensitive"), (_FINANCIAL, "financial"), (_BEHAVIOURAL, "behavioural"),
     ):  # fmt: skip
-        if any(part in word for part in words):
+        if _names(word, words):
             return category, False
-    if any(part in word for part in _CANDIDATE):
-        return "sensitive", True
     return "simple", False
+
+
+def _names(word: str, known: Collection[str]) -> bool:
+    """True where a part of the word is known; short entries must be a whole part."""
+    parts = word.split("_")
+    return any(
+        entry in parts or entry == word or (len(entry) >= 5 and entry in word) for entry in known
+    )
 
 
 def context(
@@ -153,10 +162,12 @@ def context(
     for kind in sorted(kinds):
         category, candidate = data_category(kind)
         score = BASE[category]
-        if candidate:
-            if high < score:
-                high = float(score)
-                reasons.append(f"{kind}: may be sensitive, needs a person to confirm")
+        if _names(kind.lower(), _SECRET):
+            high = 4.0
+            reasons.append(f"{kind}: takes the category of what it opens, up to 4")
+        elif candidate:
+            high = max(high, float(score))
+            reasons.append(f"{kind}: may be sensitive, needs a person to confirm")
         elif score > low:
             low, sure = float(score), category
     if special:

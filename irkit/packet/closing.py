@@ -1,0 +1,324 @@
+"""The packet's second half: measures, communication, method, limits, evidence, duties, sign-off."""
+
+from __future__ import annotations
+
+import json
+
+from reportlab.platypus import Flowable
+
+from irkit.packet.blocks import bullets, pairs, para, table
+from irkit.packet.model import Packet, Row
+
+GLOSSARY = (
+    ("Exposure", "a passage in a response that is tied to one training record"),
+    ("Memorised", "in the training corpus and not in the conversation's context"),
+    ("Echo", "put into the answer by the prompt, an earlier turn, retrieved or tool text"),
+    ("Cue-derivable", "guessable from the prompt, like an address built from a name"),
+    ("Unverified", "in neither corpus nor context: invented, or the corpus is incomplete"),
+    ("Tier A to D", "confidence in a finding about an actor, A the strongest, D descriptive only"),
+    ("p (conformal)", "share of ordinary actors that look at least as unusual"),
+    ("min / best / max", "confirmed floor, best estimate and upper bound of a count"),
+    ("Membership inference", "testing whether a given record was in the training data"),
+    ("Training-data extraction", "making a model repeat passages of its training data"),
+    ("SE, DPC, EI, CB", "ENISA's severity and its inputs: data, ease of identification, "
+     "circumstances"),
+    ("Custody log", "append-only list of all acts, each entry carrying the hash of the one before"),
+    ("Merkle root", "one hash over the list of preserved files"),
+)  # fmt: skip
+
+
+def closing(packet: Packet, digest: str, width: float) -> list[Flowable]:
+    """Build the pages from measures to glossary."""
+    return [
+        *_measures(packet, width),
+        *_communication(packet, width),
+        *_method(packet, width),
+        *_open(packet, width),
+        *_evidence(packet, digest, width),
+        *_duties(packet, width),
+        *_sign_off(packet, width),
+        para("14  Glossary", "h1"),
+        pairs(GLOSSARY, width, 130),
+    ]
+
+
+def _measures(packet: Packet, width: float) -> list[Flowable]:
+    out: list[Flowable] = [para("7  Measures", "h1")]
+    titles = {
+        "before": "Before the breach",
+        "containment": "Containment",
+        "mitigation": "Mitigation",
+        "prevention": "Prevention",
+    }
+    for key, title in titles.items():
+        rows = packet.measures[key]
+        out.append(para(title, "h2"))
+        if not rows:
+            out.append(para("nothing recorded yet", "small"))
+            continue
+        out.append(
+            table(
+                ("Measure", "State", "When", "Owner", "Evidence"),
+                [
+                    (
+                        m["text"],
+                        m["state"],
+                        m["at"] or "–",
+                        m["owner"] or "not named",
+                        m["evidence"] or "–",
+                    )
+                    for m in rows
+                ],
+                (width - 300, 58, 90, 76, 76),
+            )
+        )
+    if any(m["state"] == "proposed" for rows in packet.measures.values() for m in rows):
+        out.append(
+            para(
+                "“Proposed” marks irkit's suggestions that nobody has taken up yet; they are no "
+                "statement of the controller.",
+                "small",
+            )
+        )
+    return out
+
+
+def _communication(packet: Packet, width: float) -> list[Flowable]:
+    c = packet.communication
+    return [
+        para("8  Communication to the people concerned", "h1"),
+        pairs(
+            [
+                ("Will be told", c["required"]),
+                ("Told at", c["done_at"]),
+                ("Channel", c["channel"]),
+                ("Exemption (Art. 34(3))", c["exemption"]),
+                *(
+                    [("Evidence for it", c["exemption_evidence"])]
+                    if c["exemption_evidence"]
+                    else []
+                ),
+                ("Note", c["note"]),
+                ("Letter", "draft beside this packet: letter_art34.md"),
+            ],
+            width,
+        ),
+        para("What people can do", "h2"),
+        bullets(c["advice"]),
+    ]
+
+
+def _method(packet: Packet, width: float) -> list[Flowable]:
+    m = packet.method
+    detectors = [
+        (name, f"{d['found']:,}", f"{d['quiet']:,}", f"{d['not_applicable']:,}", f"{d['error']:,}")
+        for name, d in m["detectors"].items()
+    ]
+    out: list[Flowable] = [
+        para("9  Method and limits", "h1"),
+        para(
+            "Behaviour and harm are two ledgers. Exposures are deterministic: every shared passage "
+            "was verified against the corpus, and text that the conversation itself had brought in "
+            "was subtracted. Findings about actors are statistical: detectors are calibrated on "
+            "ordinary actors (conformal p-values), combined by the Cauchy rule and controlled for "
+            "false discoveries (Benjamini-Hochberg)."
+        ),
+        pairs(
+            [
+                ("Tool", m["tool"]),
+                ("Settings (sha256)", m["settings_hash"]),
+                ("Seed", m["seed"]),
+                ("False-positive rate, FDR", f"{m['fpr']:g}, {m['fdr']:g}"),
+                (
+                    "Calibration",
+                    "; ".join(f"{k}: {_short(v)}" for k, v in m["calibration"].items())
+                    or "not recorded",
+                ),
+                (
+                    "Levels of match",
+                    ", ".join(f"{k} {v:,}" for k, v in m["levels"].items()) or "none",
+                ),
+                (
+                    "Recognisers",
+                    ", ".join(f"{r['recogniser']} ({r['hits']:,})" for r in m["recognisers"])
+                    or "none used",
+                ),
+                ("Holiday list", m["holidays"]),
+            ],
+            width,
+        ),
+    ]
+    if m["counts"]:
+        out.append(
+            table(
+                ("Count", "Min", "Best", "Max", "Method"),
+                [
+                    (c["name"], _number(c["min"]), _number(c["best"]), _number(c["max"]),
+                     c["method"])
+                    for c in m["counts"]
+                ],
+                (110, 50, 50, 50, width - 260),
+            )
+        )  # fmt: skip
+    if detectors:
+        out.append(
+            table(
+                ("Detector", "Found", "Quiet", "Not applicable", "Error"),
+                detectors,
+                (width - 300, 60, 60, 100, 80),
+            )
+        )
+    out += [para("Limits and uncertainty", "h2"), bullets(packet.limits)]
+    return out
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return text if len(text) <= 160 else text[:159] + "…"
+
+
+def _number(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else "–"
+
+
+def _open(packet: Packet, width: float) -> list[Flowable]:
+    facts = {row["key"]: row["value"] for row in packet.facts}
+    out: list[Flowable] = [para("10  Open questions", "h1")]
+    if packet.open_points:
+        out.append(
+            table(
+                ("Not yet known", "Needed for", "Expected", "Note"),
+                [
+                    (p["label"], p["needed"] or "–", p["expected"], p["note"] or "–")
+                    for p in packet.open_points
+                ],
+                (150, 70, 100, width - 320),
+            )
+        )
+    else:
+        out.append(para("No mandatory field is open."))
+    out.append(para(f"Next update: {facts['notification.next_update']}"))
+    return out
+
+
+def _evidence(packet: Packet, digest: str, width: float) -> list[Flowable]:
+    e = packet.evidence
+    out: list[Flowable] = [para("11  Evidence", "h1")]
+    if e["files"]:
+        out.append(
+            table(
+                ("Id", "File, format, collected", "Records", "State", "SHA-256"),
+                [
+                    (
+                        f["id"],
+                        f"{f['file']}; {f['format'] or 'format not read'}; {f['bytes']:,} bytes, "
+                        f"{f['storage']}; {f['collected_at']} by {f['collected_by'] or '?'}; "
+                        f"entries from {f['first']} to {f['last']}",
+                        f"{f['records']:,} ({f['quarantined']:,} quarantined)",
+                        f["state"],
+                        f["sha256"],
+                    )
+                    for f in e["files"][:200]
+                ],
+                (34, width - 34 - 78 - 60 - 150, 78, 60, 150),
+                mono=(0, 4),
+                highlight=[i for i, f in enumerate(e["files"][:200]) if f["state"] != "verified"],
+            )
+        )
+        if len(e["files"]) > 200:
+            out.append(
+                para(f"{len(e['files']) - 200} more files stand in evidence_manifest.csv.", "small")
+            )
+    else:
+        out.append(para("No evidence is preserved in this case."))
+    out.append(
+        pairs(
+            [
+                ("Merkle root", f"{e['merkle_root']} ({e['merkle']})"),
+                (
+                    "Custody log",
+                    f"{e['custody']['entries']} entries, head {e['custody']['head'] or 'none'} "
+                    f"({e['custody']['state']})",
+                ),
+                ("packet.json", f"sha256 {digest}"),
+            ],
+            width,
+            100,
+        )
+    )
+    done = [s for s in packet.playbook if s["state"] in ("done", "not applicable", "in progress")]
+    if done:
+        out += [
+            para("Playbook steps taken", "h2"),
+            table(
+                ("Step", "State", "Decision and reason", "Owner, when"),
+                [
+                    (
+                        s["title"],
+                        s["state"],
+                        " – ".join(filter(None, (s["decision"], s["reason"])))
+                        or "; ".join(x["text"] for x in s["evidence"][:2])
+                        or "–",
+                        ", ".join(filter(None, (s["owner"], s["at"]))),
+                    )
+                    for s in done
+                ],
+                (120, 62, width - 302, 120),
+            ),
+        ]
+    return out
+
+
+def _duties(packet: Packet, width: float) -> list[Flowable]:
+    order = {"yes": 0, "unknown": 1, "no": 2}
+    rows = sorted(packet.obligations, key=lambda o: order[o["applies"]])
+    return [
+        para("12  Obligations matrix", "h1"),
+        para(
+            "A duty that is unknown stays in the list until a person answers it. Readings: "
+            "“safest” is the one to act on; “law” follows the wording; “contested” and “check” "
+            "need counsel.",
+            "small",
+        ),
+        table(
+            ("Duty", "Applies", "Why", "Limits"),
+            [(f"{o['provision']}: {o['title']} ({o['recipient']})",
+              o["applies"].upper() if o["applies"] == "yes" else o["applies"],
+              f"{o['reason']}. Source seen: {o['certainty']}.", _limits(o)) for o in rows],
+            (140, 52, 128, width - 320),
+            highlight=[i for i, o in enumerate(rows) if o["applies"] == "yes"],
+        ),
+    ]  # fmt: skip
+
+
+def _limits(duty: Row) -> str:
+    lines = [
+        f"{i['local']}{' (end of the day before)' if i['whole_day'] else ''}: {i['kind']} "
+        f"[{i['certainty']}]"
+        for i in duty["instants"]
+    ]
+    return "\n".join(lines) or duty["clock"]
+
+
+def _sign_off(packet: Packet, width: float) -> list[Flowable]:
+    rows = [(s["role"], s["name"], s["at"], s["decision"] or "–") for s in packet.sign_off]
+    present = {s["role"] for s in packet.sign_off}
+    wanted = {
+        "preparer": "prepared the packet",
+        "reviewer": "reviewed it",
+        "dpo": "advice of the DPO",
+        "decision": "decision of the controller",
+    }
+    rows += [(role, "________________", "__________", what) for role, what in wanted.items()
+             if role not in present]  # fmt: skip
+    return [
+        para("13  Sign-off", "h1"),
+        para(
+            "Signed electronically: no. The packet is a draft until the controller's decision "
+            "carries a name and a time."
+            if packet.head.draft
+            else "The controller's decision carries a name and a time. Signed electronically: no.",
+            "small",
+        ),
+        table(("Role", "Name", "When", "Decision"), rows, (90, 130, 120, width - 340)),
+    ]

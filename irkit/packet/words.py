@@ -1,0 +1,58 @@
+"""Values in words: times with offset, counts with bounds, nothing ever left blank."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from irkit.model import Count
+from irkit.playbook.clocks import zone_of
+from irkit.playbook.facts import Measure
+
+NOT_KNOWN = "not yet known"
+
+
+def stamp(instant: datetime | None, zone: str) -> str:
+    """ISO 8601 with offset in the controller's zone, to the minute (seconds where they matter)."""
+    if instant is None:
+        return NOT_KNOWN
+    local = instant.astimezone(zone_of(zone))
+    return local.isoformat(timespec="seconds" if local.second else "minutes")
+
+
+def count_words(count: Count | None) -> str:
+    """A count as minimum, best and maximum."""
+    if count is None:
+        return NOT_KNOWN
+    return f"min {count.min}, best {count.best}, max {count.max}"
+
+
+def shown(value: object, zone: str) -> str:
+    """Any fact's value in words; empty values are "not yet known", never blank."""
+    if value is None or value in ("", (), {}):
+        return NOT_KNOWN
+    if isinstance(value, datetime):
+        return stamp(value, zone)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Count):
+        return f"{count_words(value)} ({value.method})"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} {v}" for k, v in sorted(value.items()))
+    if isinstance(value, Measure):
+        return measure_words(value, zone)
+    if isinstance(value, tuple):
+        return "; ".join(shown(item, zone) for item in value)
+    if hasattr(value, "__dataclass_fields__"):
+        parts = [getattr(value, name) for name in value.__dataclass_fields__]
+        return ", ".join(shown(part, zone) for part in parts if part)
+    return str(value)
+
+
+def measure_words(measure: Measure, zone: str) -> str:
+    """One measure with state, time, owner and evidence."""
+    extra = [measure.state]
+    if measure.at:
+        extra.append(stamp(measure.at, zone))
+    extra += [word for word in (measure.owner, measure.evidence) if word]
+    return f"{measure.text} ({', '.join(extra)})"
