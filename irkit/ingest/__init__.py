@@ -1,1 +1,18 @@
-"""TODO."""
+"""From preserved logs to query records: formats, streaming readers, quarantine, accounting."""
+
+from __future__ import annotations
+
+from irkit.ingest.pipeline import IngestReport, SourceReport, ingest
+from irkit.ingest.preview import FilePreview, dry_run
+from irkit.ingest.registry import registry
+from irkit.ingest.sessions import derive_sessions
+
+__all__ = [
+    "FilePreview",
+    "IngestReport",
+    "SourceReport",
+    "derive_sessions",
+    "dry_run",
+    "ingest",
+    "registry",
+]

@@ -1,0 +1,120 @@
+"""Blocks: chunks of one or many sources, large enough for one statement."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from irkit.ingest.entries import Chunk, Numbers, Reject
+
+
+_MAX_CHUNKS = 4096
+
+
+@dataclass(slots=True)
+class Block:
+    """Entries of one or several sources.
+
+    Attributes:
+        lines: JSON texts.
+        source_id, entry_no, byte_offset, byte_len, sha256: one per line.
+        open_tail: the line has no end in its file, so it may be cut.
+        blanks: blank entries per source.
+        rejects: entries set aside before parsing.
+        finished: sources whose last entry is in this block, in order.
+        consumed: bytes read from disk so far, all sources.
+        format_id: format that most lines probably have, empty if unknown.
+    """
+
+    lines: pa.ChunkedArray
+    source_id: NDArray[np.int32]
+    entry_no: Numbers
+    byte_offset: Numbers
+    byte_len: Numbers
+    sha256: list[str]
+    open_tail: NDArray[np.bool_]
+    blanks: Counter[int] = field(default_factory=Counter)
+    rejects: list[Reject] = field(default_factory=list)
+    finished: list[int] = field(default_factory=list)
+    consumed: int = 0
+    format_id: str = ""
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of reading: a chunk, or the end of a source."""
+
+    source_id: int
+    chunk: Chunk | None
+    consumed: int
+    format_id: str = ""
+
+
+def blocks(steps: Iterable[Step], size: int) -> Iterator[Block]:
+    """Gather chunks until they hold ``size`` bytes; many small files share one block.
+
+    A block ends between two sources wherever possible, so that work can be committed there.
+    """
+    held: list[Chunk] = []
+    finished: list[int] = []
+    held_bytes = consumed = 0
+    format_id = ""
+    for step in steps:
+        ends_last = step.chunk is None and held and held[-1].source_id == step.source_id
+        # Sources without text still cost memory per source, so their number is bounded too.
+        full = held_bytes >= size or len(held) >= _MAX_CHUNKS
+        changes = bool(step.format_id) and step.format_id != format_id and bool(held)
+        if (full or changes) and not ends_last:
+            yield join(held, finished, consumed, format_id)
+            held, finished, held_bytes = [], [], 0
+        consumed = step.consumed
+        format_id = step.format_id or format_id
+        if step.chunk is None:
+            finished.append(step.source_id)
+        else:
+            held.append(step.chunk)
+            held_bytes += step.chunk.nbytes
+    if held or finished:
+        yield join(held, finished, consumed, format_id)
+
+
+def join(chunks: Sequence[Chunk], finished: list[int], consumed: int, format_id: str) -> Block:
+    """Return one block of several chunks."""
+    tails = [np.zeros(len(chunk.lines), bool) for chunk in chunks]
+    blanks: Counter[int] = Counter()
+    rejects: list[Reject] = []
+    hashed: list[str] = []
+    for chunk, tail in zip(chunks, tails, strict=True):
+        if chunk.open_tail and len(tail):
+            tail[-1] = True
+        blanks[chunk.source_id] += chunk.blanks
+        rejects += chunk.rejects
+        hashed += chunk.sha256
+    lines = [chunk.lines for chunk in chunks if len(chunk.lines)]
+    sources = [np.full(len(c.lines), c.source_id, np.int32) for c in chunks]
+    return Block(
+        pa.chunked_array(lines, pa.large_string()),
+        _joined(sources, np.int32),
+        _joined([chunk.entry_no for chunk in chunks], np.int64),
+        _joined([chunk.byte_offset for chunk in chunks], np.int64),
+        _joined([chunk.byte_len for chunk in chunks], np.int64),
+        hashed,
+        _joined(tails, np.bool_),
+        blanks,
+        rejects,
+        finished,
+        consumed,
+        format_id,
+    )
+
+
+def _joined(parts: list[NDArray[np.generic]], kind: type) -> NDArray[np.generic]:
+    return np.concatenate(parts) if parts else np.zeros(0, kind)

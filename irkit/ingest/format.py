@@ -1,0 +1,185 @@
+"""How a log format is declared: where its canonical fields live, and how a record is recognised.
+
+A format is data, not code.  It names JSON paths (and, where a path is not enough, SQL expressions
+over those names); :mod:`irkit.ingest.projection` turns the declaration into one SQL statement that
+maps a whole block of records at once.  Adding a format means adding one file with a ``FORMAT`` (or
+``FORMATS``) to :mod:`irkit.ingest.formats`, or an entry point in the group ``irkit.formats``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+#: One JSON path, or candidates of which the first present one wins.
+Paths = str | tuple[str, ...]
+
+NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+
+
+class Capability(StrEnum):
+    """What a source can tell; a detector that needs a missing one is not applicable."""
+
+    IP = "has_ip"
+    CREDENTIAL = "has_credential"
+    SESSION = "has_session"
+    CONTENT = "has_content"
+    LOGPROBS = "has_logprobs"
+    PARAMS = "has_params"
+    STATUS = "has_status"
+
+
+#: Every name a format or a mapping file may fill, with the SQL type it is read as.  ``JSON`` names
+#: hold a JSON value as logged; a body in them may be double-encoded (a string that holds JSON).
+TARGETS: Mapping[str, str] = {
+    # time: ISO 8601 or a number whose magnitude tells seconds, ms, us, ns or .NET ticks
+    "event_time": "VARCHAR",
+    "event_time_end": "VARCHAR",
+    # identity of the call
+    "request_id": "VARCHAR",
+    "provider_response_id": "VARCHAR",
+    "correlation_id": "VARCHAR",
+    "trace_id": "VARCHAR",
+    "provider": "VARCHAR",
+    "operation": "VARCHAR",
+    "endpoint": "VARCHAR",
+    "model_requested": "VARCHAR",
+    "model_served": "VARCHAR",
+    "model_version": "VARCHAR",
+    "system_fingerprint": "VARCHAR",
+    # who called
+    "credential_id": "VARCHAR",
+    "credential_kind": "VARCHAR",
+    "principal_id": "VARCHAR",
+    "end_user_id": "VARCHAR",
+    "tenant_id": "VARCHAR",
+    "session_id": "VARCHAR",
+    "client_ip": "VARCHAR",
+    "forwarded_for": "VARCHAR",
+    "user_agent": "VARCHAR",
+    # parameters, where they are not part of the request body
+    "temperature": "DOUBLE",
+    "top_p": "DOUBLE",
+    "n": "INTEGER",
+    "best_of": "INTEGER",
+    "seed": "BIGINT",
+    "max_tokens": "INTEGER",
+    "stop": "JSON",
+    "logprobs": "VARCHAR",
+    "top_logprobs": "INTEGER",
+    "echo": "BOOLEAN",
+    "logit_bias": "JSON",
+    "stream": "BOOLEAN",
+    # content: whole bodies in any known dialect, or plain parts
+    "request": "JSON",
+    "response": "JSON",
+    "messages": "JSON",
+    "system": "VARCHAR",
+    "prompt": "VARCHAR",
+    "completion": "VARCHAR",
+    # outcome
+    "finish_reason": "VARCHAR",
+    "input_tokens": "BIGINT",
+    "output_tokens": "BIGINT",
+    "status_code": "INTEGER",
+    "outcome": "VARCHAR",
+    "error_type": "VARCHAR",
+    "latency_ms": "DOUBLE",
+    "content_state": "VARCHAR",
+    "record_kind": "VARCHAR",
+    "tags": "JSON",
+    "warning": "VARCHAR",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the published shape of a format is described."""
+
+    title: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """One log format.
+
+    Attributes:
+        id: stable name, stored with every record.
+        title: name that people use.
+        source: document the paths were taken from.
+        order: rank among formats whose signatures both hold; lower wins.
+        capabilities: what a complete source of this format tells.
+        absent: sentence on what this format never tells.
+        signature_paths: names for the signature, each a JSON path of the record.
+        signature: SQL condition over the signature's names (values as text, NULL if missing).
+        paths: names read as text.  A name out of :data:`TARGETS` fills that target directly.
+        json_paths: names read as JSON.
+        columns: target to SQL expression over all declared names, where a path is not enough.
+        sampled: True where the producer may log only a share of the calls.
+        failures_logged: False where failed calls leave no record, None where unknown.
+        hints: parts of file paths that speak for this format, never alone.
+    """
+
+    id: str
+    title: str
+    source: Source
+    order: int
+    capabilities: frozenset[Capability]
+    absent: str
+    signature_paths: Mapping[str, Paths]
+    signature: str
+    paths: Mapping[str, Paths] = field(default_factory=dict)
+    json_paths: Mapping[str, Paths] = field(default_factory=dict)
+    columns: Mapping[str, str] = field(default_factory=dict)
+    sampled: bool = False
+    failures_logged: bool | None = None
+    hints: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Reject a declaration that could not be compiled.
+
+        Raises:
+            ValueError: a name is no identifier, is declared twice, or is no known target.
+        """
+        for name in (self.id, *self.signature_paths, *self.paths, *self.json_paths, *self.columns):
+            if not NAME.fullmatch(name):
+                raise ValueError(f"format {self.id!r}: {name!r} is not a valid name")
+        twice = set(self.paths) & set(self.json_paths)
+        if twice:
+            raise ValueError(f"format {self.id!r}: declared as text and as JSON: {sorted(twice)}")
+        unknown = set(self.columns) - set(TARGETS)
+        if unknown:
+            raise ValueError(f"format {self.id!r}: not canonical columns: {sorted(unknown)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """A wrapper that carries several records, or one record as a string, in one entry.
+
+    Attributes:
+        id: stable name.
+        title: name that people use.
+        signature_paths: names for the signature.
+        signature: SQL condition over the names.
+        expand: SQL expression over ``line`` (the entry as JSON text) that returns a list of JSON
+            texts, one per wrapped record.
+    """
+
+    id: str
+    title: str
+    signature_paths: Mapping[str, Paths]
+    signature: str
+    expand: str
+
+
+def first_of(paths: Paths) -> tuple[str, ...]:
+    """Return the candidates of a path declaration in order."""
+    return (paths,) if isinstance(paths, str) else paths
+
+
+def literal(text: str) -> str:
+    """Quote a text as a SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"

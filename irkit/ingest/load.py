@@ -1,0 +1,306 @@
+"""Write projected blocks into the case: records, texts, messages, choices, logprobs, quarantine."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from irkit.case import Case
+from irkit.ingest.block import Block
+from irkit.ingest.entries import RAW_CAP, Reason, Reject
+from irkit.ingest.project import PartReject, Projected
+from irkit.ingest.projection import RECORD_COLUMNS
+from irkit.ingest.texts import KnownTexts, text_ids
+
+#: ``quarantine.state`` of a whole entry, and of a part whose entry also holds records.
+WHOLE, PART = "quarantined", "part_of_entry"
+
+
+@dataclass(slots=True)
+class Tally:
+    """Accounting of one source: every entry ends in exactly one of three ways.
+
+    Attributes:
+        entries: lines, array elements or rows.
+        bearing: entries that yielded at least one record.
+        blanks: entries of only white space.
+        quarantined: entries that yielded none.
+        records: canonical rows.
+        formats: records per format.
+        reasons: quarantine rows per reason.
+    """
+
+    entries: int = 0
+    bearing: int = 0
+    blanks: int = 0
+    quarantined: int = 0
+    records: int = 0
+    formats: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def balanced(self) -> bool:
+        """True where nothing was lost."""
+        return self.entries == self.bearing + self.blanks + self.quarantined
+
+
+class Loader:
+    """Writes blocks in order.
+
+    Args:
+        case: case open for writing.
+        hashes: SHA-256 of each source, by source id.
+    """
+
+    def __init__(self, case: Case, hashes: Mapping[int, str]) -> None:
+        self._case = case
+        self._prefix = {key: hashlib.sha256(f"{sha}:".encode()) for key, sha in hashes.items()}
+        self.texts = KnownTexts(case)
+        self.new_texts = 0
+
+    def write(self, block: Block, projected: Projected, tallies: Mapping[int, Tally]) -> None:
+        """Insert one block's rows and add to the accounting of its sources."""
+        records = projected.records
+        rows = records.column("row_no").to_numpy()
+        bearing = np.zeros(len(block), bool)
+        bearing[rows] = True
+        if len(records):
+            self._records(block, records, rows)
+        rejected = np.zeros(len(block), bool)
+        rejected[[part.row_no for part in projected.rejects]] = True
+        self._count(block, records, rows, bearing, rejected, tallies)
+        self._quarantine(block, projected.rejects, bearing, tallies)
+
+    # -- accounting -----------------------------------------------------------------------------
+
+    def _count(
+        self,
+        block: Block,
+        records: pa.Table,
+        rows: NDArray[np.int64],
+        bearing: NDArray[np.bool_],
+        rejected: NDArray[np.bool_],
+        tallies: Mapping[int, Tally],
+    ) -> None:
+        formats = records.column("source_format").to_numpy() if len(records) else np.zeros(0)
+        for source_id in np.unique(block.source_id).tolist():
+            tally = tallies[source_id]
+            mine = block.source_id == source_id
+            tally.entries += int(mine.sum())
+            tally.bearing += int((mine & bearing).sum())
+            tally.quarantined += int((mine & rejected & ~bearing).sum())
+            own = mine[rows]
+            tally.records += int(own.sum())
+            names, counts = np.unique(formats[own], return_counts=True)
+            tally.formats.update(dict(zip(names.tolist(), counts.tolist(), strict=True)))
+        for source_id, blanks in block.blanks.items():
+            tallies[source_id].blanks += blanks
+            tallies[source_id].entries += blanks
+        for row in block.rejects:
+            tallies[row.source_id].entries += 1
+            tallies[row.source_id].quarantined += 1
+
+    def _quarantine(
+        self,
+        block: Block,
+        parts: Sequence[PartReject],
+        bearing: NDArray[np.bool_],
+        tallies: Mapping[int, Tally],
+    ) -> None:
+        found: list[tuple[Reject, str]] = [(row, WHOLE) for row in block.rejects]
+        for part in parts:
+            at = part.row_no
+            reason, words = part.reason, part.text
+            if block.open_tail[at] and reason is Reason.BAD_JSON:
+                reason, words = Reason.TRUNCATED_TAIL, "the file ends inside this entry"
+            row = Reject(
+                *(int(block.source_id[at]), int(block.entry_no[at]), int(block.byte_offset[at])),
+                *(int(block.byte_len[at]), block.sha256[at], reason, words, part.raw[:RAW_CAP]),
+            )
+            found.append((row, PART if bearing[at] else WHOLE))
+        if not found:
+            return
+        found.sort(key=lambda item: (item[0].source_id, item[0].entry_no))
+        for row, _ in found:
+            tallies[row.source_id].reasons[row.reason.value] += 1
+        self._case.append("quarantine", _quarantine_table(found))
+
+    # -- records --------------------------------------------------------------------------------
+
+    def _records(self, block: Block, records: pa.Table, rows: NDArray[np.int64]) -> None:
+        sub = records.column("sub_no").to_numpy()
+        source, entry = block.source_id[rows], block.entry_no[rows]
+        record_id = self._record_ids(source, entry, sub)
+        bodies, body_of = _flat(records.column("bodies"))
+        choices, choice_of = _flat(records.column("choice_body"))
+        ids = text_ids(pa.concat_arrays([bodies, choices]))
+        fresh = self.texts.new(ids)
+        self.new_texts += len(fresh)
+        names = ids.as_text()
+        if len(fresh):
+            picked = pa.array(fresh)
+            texts = pa.concat_arrays([bodies, choices]).take(picked)
+            self._case.append("text", pa.table({"text_id": names.take(picked), "body": texts}))
+        body_ids, choice_ids = names[: len(bodies)], names[len(bodies) :]
+        self._messages(records, record_id, source, body_ids, body_of)
+        self._choices(records, record_id, source, choice_ids, choice_of)
+        self._logprobs(records, record_id, source)
+        starts = _starts(body_of, len(records))
+        columns = {name: records.column(name) for name in RECORD_COLUMNS}
+        columns |= {
+            "record_id": record_id,
+            "source_id": pa.array(source, pa.int32()),
+            "source_format": records.column("source_format"),
+            "entry_no": pa.array(entry),
+            "sub_no": pa.array(sub, pa.int32()),
+            "byte_offset": _offsets(block.byte_offset[rows]),
+            "raw_sha256": pa.array([block.sha256[row] for row in rows.tolist()], pa.string()),
+            "system_text_id": _at(body_ids, starts, records.column("system_at")),
+            "prompt_text_id": _at(body_ids, starts, records.column("prompt_at")),
+            "response_text_id": _first(choice_ids, choice_of, len(records)),
+        }
+        self._case.append("query_record", pa.table(columns))
+
+    def _record_ids(
+        self, source: NDArray[np.int32], entry: NDArray[np.int64], sub: NDArray[np.int32]
+    ) -> pa.Array:
+        ids = []
+        for source_id, number, part in zip(
+            source.tolist(), entry.tolist(), sub.tolist(), strict=True
+        ):
+            digest = self._prefix[source_id].copy()
+            digest.update(f"{number}:{part}".encode())
+            ids.append(digest.hexdigest()[:32])
+        return pa.array(ids, pa.string())
+
+    def _messages(
+        self,
+        records: pa.Table,
+        record_id: pa.Array,
+        source: NDArray[np.int32],
+        ids: pa.Array,
+        owner: NDArray[np.int64],
+    ) -> None:
+        roles, _ = _flat(records.column("roles"))
+        table = {
+            "record_id": record_id.take(pa.array(owner)),
+            "source_id": pa.array(source[owner], pa.int32()),
+            "pos": pa.array(_within(owner), pa.int32()),
+            "role": roles,
+            "text_id": ids,
+        }
+        self._case.append("query_message", pa.table(table))
+
+    def _choices(
+        self,
+        records: pa.Table,
+        record_id: pa.Array,
+        source: NDArray[np.int32],
+        ids: pa.Array,
+        owner: NDArray[np.int64],
+    ) -> None:
+        numbers, _ = _flat(records.column("choice_no"))
+        reasons, _ = _flat(records.column("choice_finish"))
+        table = {
+            "record_id": record_id.take(pa.array(owner)),
+            "source_id": pa.array(source[owner], pa.int32()),
+            "choice": numbers,
+            "text_id": ids,
+            "finish_reason": reasons,
+        }
+        self._case.append("query_choice", pa.table(table))
+
+    def _logprobs(
+        self, records: pa.Table, record_id: pa.Array, source: NDArray[np.int32]
+    ) -> None:
+        have = records.column("tokens").combine_chunks().is_valid()
+        index = np.flatnonzero(np.asarray(have.to_numpy(zero_copy_only=False), bool))
+        if not len(index):
+            return
+        picked = pa.array(index)
+        found = records.select(["tokens", "token_logprobs", "tops"]).take(picked)
+        table = {
+            "record_id": record_id.take(picked),
+            "source_id": pa.array(source[index], pa.int32()),
+            "tokens": found.column("tokens"),
+            "token_logprobs": found.column("token_logprobs"),
+            "top_logprobs": found.column("tops"),
+        }
+        self._case.append("query_logprob", pa.table(table))
+
+
+def _quarantine_table(found: Iterable[tuple[Reject, str]]) -> pa.Table:
+    rows = [
+        {
+            "source_id": row.source_id,
+            "entry_no": row.entry_no,
+            "byte_offset": row.byte_offset,
+            "byte_len": row.byte_len,
+            "sha256": row.sha256,
+            "error_code": row.reason.value,
+            "error_text": row.text,
+            "raw": row.raw,
+            "state": state,
+        }
+        for row, state in found
+    ]
+    schema = pa.schema(
+        [
+            ("source_id", pa.int32()),
+            *((name, pa.int64()) for name in ("entry_no", "byte_offset", "byte_len")),
+            *((name, pa.string()) for name in ("sha256", "error_code", "error_text")),
+            ("raw", pa.binary()),
+            ("state", pa.string()),
+        ]
+    )
+    return pa.Table.from_pylist(rows, schema)
+
+
+def _flat(column: pa.ChunkedArray) -> tuple[pa.Array, NDArray[np.int64]]:
+    """Return all elements of a list column, and the row that each belongs to."""
+    lists = column.combine_chunks()
+    if isinstance(lists, pa.ChunkedArray):
+        lists = pa.concat_arrays(lists.chunks)
+    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+    flat = lists.flatten()
+    if pa.types.is_string(flat.type) or pa.types.is_string_view(flat.type):
+        flat = flat.cast(pa.large_string())
+    return flat, np.repeat(np.arange(len(lists)), lengths.astype(np.int64))
+
+
+def _starts(owner: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    return np.searchsorted(owner, np.arange(size))
+
+
+def _within(owner: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return 0, 1, 2 ... within each run of equal owners."""
+    if not len(owner):
+        return owner
+    return np.arange(len(owner)) - np.searchsorted(owner, owner)
+
+
+def _at(ids: pa.Array, starts: NDArray[np.int64], position: pa.ChunkedArray) -> pa.Array:
+    """Return the id at a 1-based position of each row's list; null where there is none."""
+    place = position.combine_chunks()
+    index = pc.add(pa.array(starts), pc.subtract(place.cast(pa.int64()), 1))
+    return ids.take(index)
+
+
+def _first(ids: pa.Array, owner: NDArray[np.int64], size: int) -> pa.Array:
+    starts = _starts(owner, size)
+    has = np.zeros(size, bool)
+    has[owner] = True
+    return ids.take(pa.array(starts, mask=~has))
+
+
+def _offsets(values: NDArray[np.int64]) -> pa.Array:
+    return pa.array(values, mask=values < 0)
+
+

@@ -1,0 +1,352 @@
+"""Turn blocks of entries into canonical rows: one in-memory database per worker thread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from irkit.ingest.bodies import BODY_MACROS
+from irkit.ingest.entries import Reason
+from irkit.ingest.format import Format
+from irkit.ingest.macros import MACROS
+from irkit.ingest.projection import compile_format
+from irkit.ingest.registry import Registry
+from irkit.ingest.repair import mend
+from irkit.ingest.routing import Router
+from irkit.ingest.structure import nesting
+
+#: Bytes of text per record batch: bounds what the JSON functions hold at once.
+_BATCH = 1 << 20
+_MEMORY = "640MB"
+
+
+@dataclass(frozen=True, slots=True)
+class PartReject:
+    """A part of an entry that became no record."""
+
+    row_no: int
+    reason: Reason
+    text: str
+    raw: bytes
+
+
+@dataclass(slots=True)
+class Projected:
+    """What a block became.
+
+    Attributes:
+        records: canonical rows sorted by ``row_no`` (index of the entry in its block) and
+            ``sub_no`` (number of the record within the entry), with ``source_format``.
+        rejects: parts that became no record, in order of ``row_no``.
+    """
+
+    records: pa.Table
+    rejects: list[PartReject] = field(default_factory=list)
+
+
+class Projector:
+    """Maps blocks; not thread-safe, one per worker.
+
+    Args:
+        registry: known formats.
+        forced: take every object as this format.
+        max_nesting: deepest JSON that is not reported as too deep.
+    """
+
+    def __init__(
+        self, registry: Registry, *, forced: Format | None = None, max_nesting: int = 200
+    ) -> None:
+        self._registry = registry
+        self._forced = forced
+        self._max_nesting = max_nesting
+        self._con = duckdb.connect(
+            ":memory:", config={"threads": 1, "memory_limit": _MEMORY, "temp_directory": ""}
+        )
+        self._con.execute("SET TimeZone='UTC'")
+        for macro in (*MACROS, *BODY_MACROS):
+            self._con.execute(macro)
+        for setting in ("enable_external_access=false", "lock_configuration=true"):
+            self._con.execute(f"SET {setting}")
+        self.router = Router(registry, self._con)
+        self._compiled: dict[tuple[str, bool, bool], str] = {}
+
+    def close(self) -> None:
+        """Free the database."""
+        self._con.close()
+
+    def interrupt(self) -> None:
+        """Stop a running statement (from another thread)."""
+        self._con.interrupt()
+
+    def format(self, format_id: str) -> Format | None:
+        """Return a known format, or None for an empty name."""
+        return self._registry.get(format_id) if format_id else None
+
+    # -- blocks -------------------------------------------------------------------------------
+
+    def project(self, lines: pa.ChunkedArray | pa.Array, primary: Format | None) -> Projected:
+        """Map all entries of a block.
+
+        Args:
+            lines: JSON texts, one per entry.
+            primary: the format that most of them probably have.
+        """
+        primary = self._forced or primary
+        total = len(lines)
+        rows = np.arange(total, dtype=np.int64)
+        tables: list[pa.Table] = []
+        done = np.zeros(total, bool)
+        if primary is not None and total:
+            found = self._run(primary, rows, lines)
+            tables.append(_with(found, 0, ""))
+            done[found.column("row_no").to_numpy()] = True
+        rejects: list[PartReject] = []
+        rest = np.flatnonzero(~done)
+        if len(rest):
+            other, rejects = self._odd(rest, _take(lines, rest))
+            tables += other
+        records = _assemble(tables)
+        return _checked(records, rejects, total, lines)
+
+    def _odd(
+        self, rows: NDArray[np.int64], lines: pa.Array
+    ) -> tuple[list[pa.Table], list[PartReject]]:
+        """Route entries that are not of the expected format."""
+        valid = self._valid(lines)
+        rejects: list[PartReject] = []
+        work_rows = rows[valid]
+        work_lines = lines.filter(pa.array(valid))
+        warns = [""] * len(work_rows)
+        mended: list[tuple[int, bytes, str]] = []
+        for index in np.flatnonzero(~valid).tolist():
+            raw = lines[index].as_py().encode("utf-8", "surrogatepass").rstrip(b"\r\n")
+            parts, warning = mend(raw)
+            if parts:
+                mended += [(int(rows[index]), part, warning) for part in parts]
+            else:
+                rejects.append(PartReject(int(rows[index]), *_diagnose(raw, self._max_nesting),
+                                          raw))
+        if mended:
+            texts = pa.array([part for _, part, _ in mended], pa.large_binary())
+            candidates = texts.cast(pa.large_string())
+            good = self._valid(candidates)
+            for (row, part, _), fine in zip(mended, good.tolist(), strict=True):
+                if not fine:
+                    rejects.append(
+                        PartReject(row, *_diagnose(part, self._max_nesting), part)
+                    )
+            where = np.array([row for row, _, _ in mended], np.int64)[good]
+            order = np.argsort(np.concatenate([work_rows, where]), kind="stable")
+            work_rows = np.concatenate([work_rows, where])[order]
+            work_lines = pa.concat_arrays(
+                [work_lines, candidates.filter(pa.array(good))]
+            ).take(pa.array(order))
+            marks = warns + [mended[i][2] for i in np.flatnonzero(good).tolist()]
+            warns = [marks[i] for i in order.tolist()]
+        routed = self.router.route(work_rows, work_lines, self._forced)
+        tables = []
+        for fmt, picked in routed.by_format:
+            found = self._run(fmt, picked, routed.lines.take(pa.array(picked)))
+            at = found.column("row_no").to_numpy()
+            found = found.set_column(
+                found.column_names.index("row_no"), "row_no", pa.array(routed.rows[at])
+            )
+            marks = [warns[i] for i in routed.origin[at].tolist()] if any(warns) else []
+            tables.append(_with(found, at, marks))
+        for index in routed.unknown.tolist():
+            raw = routed.lines[index].as_py().encode("utf-8", "surrogatepass").rstrip(b"\r\n")
+            rejects.append(
+                PartReject(int(routed.rows[index]), *self._unknown(raw), raw)
+            )
+        for row in routed.hollow.tolist():
+            raw = _raw(lines, rows, row)
+            rejects.append(
+                PartReject(row, Reason.SCHEMA_MISSING_KEY, "a wrapper without records", raw)
+            )
+        return tables, rejects
+
+    def _unknown(self, raw: bytes) -> tuple[Reason, str]:
+        head = raw.lstrip()[:1]
+        if head != b"{":
+            if head in b'"-0123456789tfnNI[' and self._valid(pa.array([raw], pa.large_binary())
+                                                            .cast(pa.large_string()))[0]:
+                return Reason.NOT_OBJECT, "a bare value where an object was expected"
+            return Reason.BAD_JSON, "no JSON value"
+        depth = nesting(raw)
+        if depth > self._max_nesting:
+            return Reason.TOO_DEEP, f"nested {depth:,} deep; the limit is {self._max_nesting}"
+        return Reason.UNKNOWN_FORMAT, "valid JSON of no known log format"
+
+    def _valid(self, lines: pa.Array) -> NDArray[np.bool_]:
+        table = _batched(np.arange(len(lines), dtype=np.int64), lines)
+        self._con.register("block", table)
+        try:
+            found = self._con.execute("SELECT json_valid(line) AS ok FROM block").to_arrow_table()
+        finally:
+            self._con.unregister("block")
+        column = found.column("ok").combine_chunks()
+        return np.asarray(column.to_numpy(zero_copy_only=False), bool)
+
+    # -- one format ---------------------------------------------------------------------------
+
+    def _run(
+        self, fmt: Format, rows: NDArray[np.int64], lines: pa.ChunkedArray | pa.Array
+    ) -> pa.Table:
+        """Return the canonical rows of the entries that are of one format, splitting calls that
+        carry several prompts."""
+        found = self._guarded(fmt, rows, lines, split=False)
+        found = found.filter(found.column("matched"))
+        many = np.asarray(found.column("parts").to_numpy()) > 1
+        if many.any():
+            which = found.column("row_no").to_numpy()[many]
+            picked = np.flatnonzero(np.isin(rows, which))
+            parts = self._guarded(fmt, rows[picked], _take(lines, picked), split=True)
+            found = pa.concat_tables([found.filter(pa.array(~many)), parts])
+            order = np.argsort(found.column("row_no").to_numpy(), kind="stable")
+            found = found.take(pa.array(order))
+        return found.append_column(
+            "source_format", pa.array([fmt.id] * len(found), pa.string())
+        )
+
+    def _guarded(
+        self, fmt: Format, rows: NDArray[np.int64], lines: pa.ChunkedArray | pa.Array, *, split: bool
+    ) -> pa.Table:
+        """Run the statement; if one entry defeats it, find that entry and leave it out."""
+        try:
+            return self._statement(fmt, rows, lines, split=split)
+        except duckdb.InterruptException:
+            raise
+        except (duckdb.Error, pa.ArrowException):
+            if len(rows) == 1:
+                # The entry then ends in quarantine as one that no format could read.
+                none = _take(lines, np.zeros(0, np.int64))
+                return self._statement(fmt, rows[:0], none, split=split)
+        half = len(rows) // 2
+        index = np.arange(len(rows))
+        return pa.concat_tables(
+            [
+                self._guarded(fmt, rows[part], _take(lines, index[part]), split=split)
+                for part in (slice(0, half), slice(half, None))
+            ]
+        )
+
+    def _statement(
+        self, fmt: Format, rows: NDArray[np.int64], lines: pa.ChunkedArray | pa.Array, *, split: bool
+    ) -> pa.Table:
+        key = (fmt.id, self._forced is fmt, split)
+        sql = self._compiled.get(key)
+        if sql is None:
+            sql = compile_format(fmt, forced=self._forced is fmt, split=split)
+            self._compiled[key] = sql
+        self._con.register("block", _batched(rows, lines))
+        try:
+            return self._con.execute(sql).to_arrow_table()
+        finally:
+            self._con.unregister("block")
+
+
+def _batched(rows: NDArray[np.int64], lines: pa.ChunkedArray | pa.Array) -> pa.Table:
+    table = pa.table({"row_no": pa.array(rows), "line": lines})
+    size = max(1, len(rows))
+    step = max(1, min(2048, int(_BATCH * size / max(1, table.nbytes))))
+    return pa.Table.from_batches(table.to_batches(max_chunksize=step), table.schema)
+
+
+def _take(lines: pa.ChunkedArray | pa.Array, index: NDArray[np.int64]) -> pa.Array:
+    taken = lines.take(pa.array(index, pa.int64()))
+    if isinstance(taken, pa.ChunkedArray):
+        return pa.concat_arrays(taken.chunks) if taken.num_chunks else pa.array([], taken.type)
+    return taken
+
+
+def _raw(lines: pa.Array, rows: NDArray[np.int64], row: int) -> bytes:
+    index = int(np.flatnonzero(rows == row)[0])
+    text: str = lines[index].as_py()
+    return text.encode("utf-8", "surrogatepass").rstrip(b"\r\n")
+
+
+def _with(found: pa.Table, order: NDArray[np.int64] | int, marks: Sequence[str] | str) -> pa.Table:
+    """Attach the position within a rerouted block and the warnings of mended entries."""
+    size = len(found)
+    position = np.full(size, order) if isinstance(order, int) else np.asarray(order, np.int64)
+    found = found.append_column("position", pa.array(position, pa.int64()))
+    if marks:
+        column = found.column("parse_warnings").to_pylist()
+        joined = [
+            [*(mark.split(",") if mark else []), *(own or [])]
+            for mark, own in zip(marks, column, strict=True)
+        ]
+        index = found.column_names.index("parse_warnings")
+        found = found.set_column(index, "parse_warnings", pa.array(joined, pa.list_(pa.string())))
+    return found
+
+
+def _assemble(tables: list[pa.Table]) -> pa.Table:
+    tables = [table for table in tables if len(table)] or tables[:1]
+    if not tables:
+        return pa.table({"row_no": pa.array([], pa.int64()), "sub_no": pa.array([], pa.int32())})
+    schema = tables[0].schema
+    records = pa.concat_tables([table.cast(schema) for table in tables])
+    rows = records.column("row_no").to_numpy()
+    if len(tables) > 1 or np.any(np.diff(rows) <= 0):
+        order = np.lexsort((records.column("position").to_numpy(), rows))
+        records = records.take(pa.array(order))
+        rows = rows[order]
+    first = np.flatnonzero(np.r_[True, np.diff(rows) != 0]) if len(rows) else rows
+    counts = np.diff(np.r_[first, len(rows)]) if len(rows) else rows
+    sub = np.arange(len(rows)) - np.repeat(first, counts) if len(rows) else rows
+    return records.append_column("sub_no", pa.array(sub.astype(np.int32)))
+
+
+def _checked(
+    records: pa.Table, rejects: list[PartReject], total: int, lines: pa.ChunkedArray | pa.Array
+) -> Projected:
+    """Set aside what maps to nothing, and prove that no entry is lost."""
+    if "content_state" in records.column_names and len(records):
+        hollow = pc.and_(
+            pc.equal(records.column("content_state"), "absent"),
+            pc.and_(
+                pc.is_null(records.column("event_time")), pc.is_null(records.column("request_id"))
+            ),
+        )
+        hollow = np.asarray(hollow.combine_chunks().to_numpy(zero_copy_only=False), bool)
+        for index in np.flatnonzero(hollow).tolist():
+            row = records.column("row_no")[index].as_py()
+            warnings = records.column("parse_warnings")[index].as_py() or []
+            reason, words = Reason.SCHEMA_MISSING_KEY, "neither time nor id nor content was found"
+            if "bad_timestamp" in warnings:
+                reason, words = Reason.BAD_TIMESTAMP, "no content, and the time is unreadable"
+            rejects.append(PartReject(row, reason, words, _entry(lines, row)))
+        if hollow.any():
+            records = records.filter(pa.array(~hollow))
+    seen = np.zeros(total, bool)
+    seen[records.column("row_no").to_numpy()] = True
+    seen[[part.row_no for part in rejects]] = True
+    for row in np.flatnonzero(~seen).tolist():
+        rejects.append(
+            PartReject(row, Reason.UNKNOWN_FORMAT, "the entry could not be mapped",
+                       _entry(lines, row))
+        )
+    rejects.sort(key=lambda part: part.row_no)
+    return Projected(records, rejects)
+
+
+def _entry(lines: pa.ChunkedArray | pa.Array, row: int) -> bytes:
+    text: str = lines[row].as_py()
+    return text.encode("utf-8", "surrogatepass").rstrip(b"\r\n")
+
+
+def _diagnose(raw: bytes, max_nesting: int) -> tuple[Reason, str]:
+    """Say why an entry is no valid JSON, without quoting it."""
+    if not raw.lstrip().startswith((b"{", b"[")):
+        return Reason.BAD_JSON, "no JSON value"
+    depth = nesting(raw)
+    if depth > max_nesting:
+        return Reason.TOO_DEEP, f"nested {depth:,} deep; the limit is {max_nesting}"
+    return Reason.BAD_JSON, "not valid JSON"

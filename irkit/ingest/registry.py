@@ -1,0 +1,139 @@
+"""Find all formats: the modules of :mod:`irkit.ingest.formats` and third-party entry points.
+
+A plug-in that fails to load becomes a row with the reason, so that people see it; it never stops
+the others.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from types import ModuleType
+from typing import Any
+
+from irkit.errors import UsageError
+from irkit.ingest import formats
+from irkit.ingest.format import Envelope, Format
+
+GROUP = "irkit.formats"
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A plug-in that could not be loaded."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """All known formats in the order in which ties are decided.
+
+    Attributes:
+        formats: by rank, then id.
+        envelopes: wrappers around records.
+        broken: plug-ins that failed to load, with the reason.
+    """
+
+    formats: tuple[Format, ...]
+    envelopes: tuple[Envelope, ...]
+    broken: tuple[Broken, ...]
+
+    def get(self, format_id: str) -> Format:
+        """Return one format.
+
+        Raises:
+            UsageError: there is none of that name.
+        """
+        for fmt in self.formats:
+            if fmt.id == format_id:
+                return fmt
+        known = ", ".join(fmt.id for fmt in self.formats)
+        raise UsageError(f"unknown log format '{format_id}'", f"known: {known}")
+
+    def with_format(self, fmt: Format) -> Registry:
+        """Return a registry that also knows ``fmt`` (a mapping file), tried before all others."""
+        return Registry((fmt, *self.formats), self.envelopes, self.broken)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one row per format for people: what it is, what it tells, what it never tells."""
+        rows: list[dict[str, Any]] = [
+            {
+                "id": fmt.id,
+                "title": fmt.title,
+                "tells": sorted(capability.value for capability in fmt.capabilities),
+                "never_tells": fmt.absent,
+                "source": f"{fmt.source.title} ({fmt.source.url})",
+            }
+            for fmt in self.formats
+        ]
+        rows += [
+            {"id": broken.name, "title": "failed to load", "problem": broken.reason}
+            for broken in self.broken
+        ]
+        return rows
+
+    def warnings(self) -> list[str]:
+        """Return one sentence per plug-in that failed to load."""
+        return [f"format {row.name} failed to load: {row.reason}" for row in self.broken]
+
+
+@cache
+def registry() -> Registry:
+    """Return all formats; loaded once per process."""
+    found: list[Format] = []
+    envelopes: list[Envelope] = []
+    broken: list[Broken] = []
+
+    def take(name: str, load: Any) -> None:
+        try:
+            new_formats, new_envelopes = _declared(load())
+            known = {fmt.id for fmt in found}
+            if twice := known & {fmt.id for fmt in new_formats}:
+                raise ValueError(f"declares formats that exist already: {sorted(twice)}")
+        except Exception as error:  # a plug-in may fail in any way, and must not stop the others
+            broken.append(Broken(name, f"{type(error).__name__}: {error}"[:300]))
+        else:
+            found.extend(new_formats)
+            envelopes.extend(new_envelopes)
+
+    for info in sorted(pkgutil.iter_modules(formats.__path__), key=lambda item: item.name):
+        name = f"{formats.__name__}.{info.name}"
+        take(info.name, lambda name=name: importlib.import_module(name))
+    for point in sorted(entry_points(group=GROUP), key=lambda item: item.name):
+        take(point.name, point.load)
+    found.sort(key=lambda fmt: (fmt.order, fmt.id))
+    return Registry(tuple(found), tuple(envelopes), tuple(broken))
+
+
+def _declared(plugin: Any) -> tuple[list[Format], list[Envelope]]:
+    """Return what a module, a declaration, or a list of declarations declares."""
+    if isinstance(plugin, ModuleType):
+        listed = [getattr(plugin, "FORMAT", None), *getattr(plugin, "FORMATS", ())]
+        items: Iterable[Any] = [item for item in listed if item is not None]
+        items = [*items, *getattr(plugin, "ENVELOPES", ())]
+    elif isinstance(plugin, Format | Envelope):
+        items = [plugin]
+    else:
+        items = list(plugin)
+    for item in items:
+        if not isinstance(item, Format | Envelope):
+            raise TypeError(f"{type(item).__name__} is neither a Format nor an Envelope")
+    return (
+        [item for item in items if isinstance(item, Format)],
+        [item for item in items if isinstance(item, Envelope)],
+    )
+
+
+def signature_names(items: Iterable[Format | Envelope]) -> Mapping[str, Any]:
+    """Return all signature paths under names that are unique across declarations."""
+    return {
+        f"{item.id}__{name}": paths
+        for item in items
+        for name, paths in item.signature_paths.items()
+    }

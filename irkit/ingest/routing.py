@@ -1,0 +1,179 @@
+"""Route single entries: which format is this, and is it wrapped in something?"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from irkit.ingest.format import Envelope, Format, first_of, literal
+from irkit.ingest.registry import Registry
+
+#: Wrappers inside wrappers inside wrappers; deeper is no log but a trick.
+MAX_LEVELS = 4
+_BATCH = 1 << 20
+_TOKEN = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """Entries after unwrapping.
+
+    Attributes:
+        lines: JSON texts.
+        rows: entry of the block that each came from.
+        origin: index of the input line that each came from.
+        by_format: format and indices into ``lines``.
+        unknown: indices into ``lines`` that no format claims.
+        hollow: entries of the block whose wrapper held nothing.
+    """
+
+    lines: pa.Array
+    rows: NDArray[np.int64]
+    origin: NDArray[np.int64]
+    by_format: list[tuple[Format, NDArray[np.int64]]]
+    unknown: NDArray[np.int64]
+    hollow: NDArray[np.int64]
+
+
+def bind(sql: str, names: dict[str, str]) -> str:
+    """Replace declared names in an expression by what they stand for; string literals are kept."""
+
+    def swap(match: re.Match[str]) -> str:
+        token = match.group(0)
+        return names.get(token, token)
+
+    return _TOKEN.sub(swap, sql)
+
+
+class Router:
+    """Classifies JSON texts by the signatures of all formats and envelopes, in one parse."""
+
+    def __init__(self, registry: Registry, con: duckdb.DuckDBPyConnection) -> None:
+        self._con = con
+        self._formats = registry.formats
+        self._envelopes = registry.envelopes
+        paths: dict[str, int] = {}
+
+        def condition(item: Format | Envelope) -> str:
+            names = {}
+            for name, candidates in item.signature_paths.items():
+                picked = [
+                    f"v[{paths.setdefault(path, len(paths) + 1)}]" for path in first_of(candidates)
+                ]
+                names[name] = picked[0] if len(picked) == 1 else f"coalesce({', '.join(picked)})"
+            return f"({bind(item.signature, names)})"
+
+        def first_match(items: tuple[Format, ...] | tuple[Envelope, ...], guard: str) -> str:
+            cases = [
+                f"WHEN {guard} AND coalesce({condition(item)}, false) THEN {index}"
+                for index, item in enumerate(items)
+            ]
+            return f"CASE {' '.join(cases)} ELSE -1 END" if cases else "-1"
+
+        chosen = first_match(self._formats, "starts_with(ltrim(line), '{')")
+        wrapper = first_match(self._envelopes, "true")
+        listed = ", ".join(literal(path) for path in paths) or "'$'"
+        self._sql = (
+            "WITH src AS (SELECT row_no, CASE WHEN json_valid(line) THEN line END AS line"
+            f" FROM block), got AS (SELECT row_no, line,"
+            f" json_extract_string(line, [{listed}])::VARCHAR[] AS v FROM src)"
+            f" SELECT row_no, {chosen} AS fmt, {wrapper} AS env,"
+            " coalesce(starts_with(ltrim(line), '{'), false) AS is_object FROM got"
+        )
+
+    def classify(
+        self, lines: pa.Array
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+        """Return per text the format's index or -1, the envelope's index or -1, and whether it is
+        a JSON object."""
+        found = self._query(self._sql, lines)
+        return (
+            found.column("fmt").to_numpy().astype(np.int64),
+            found.column("env").to_numpy().astype(np.int64),
+            np.asarray(
+                found.column("is_object").combine_chunks().to_numpy(zero_copy_only=False), bool
+            ),
+        )
+
+    def route(
+        self, rows: NDArray[np.int64], lines: pa.Array, forced: Format | None = None
+    ) -> Routed:
+        """Unwrap and classify entries.
+
+        Args:
+            rows: entry of the block per line.
+            lines: JSON texts in order.
+            forced: format for every object that is neither of it nor wrapped.
+        """
+        origin = np.arange(len(rows), dtype=np.int64)
+        hollow: list[int] = []
+        for level in range(MAX_LEVELS + 1):
+            fmt, env, is_object = self.classify(lines)
+            if forced is not None:
+                own = self._formats.index(forced) if forced in self._formats else -2
+                fmt = np.where(fmt == own, fmt, -1)
+            wrapped = (fmt < 0) & (env >= 0) if level < MAX_LEVELS else np.zeros(len(env), bool)
+            if not wrapped.any():
+                break
+            rows, lines, origin, empty = self._unwrap(rows, lines, origin, env, wrapped)
+            hollow += empty
+        by_format: list[tuple[Format, NDArray[np.int64]]] = []
+        if forced is not None:
+            picked = np.flatnonzero(is_object)
+            if len(picked):
+                by_format.append((forced, picked))
+            unknown = np.flatnonzero(~is_object)
+        else:
+            for index in np.unique(fmt[fmt >= 0]).tolist():
+                by_format.append((self._formats[index], np.flatnonzero(fmt == index)))
+            unknown = np.flatnonzero(fmt < 0)
+        alone = np.setdiff1d(np.unique(np.array(hollow, np.int64)), rows)
+        return Routed(lines, rows, origin, by_format, unknown, alone)
+
+    def _unwrap(
+        self,
+        rows: NDArray[np.int64],
+        lines: pa.Array,
+        origin: NDArray[np.int64],
+        env: NDArray[np.int64],
+        wrapped: NDArray[np.bool_],
+    ) -> tuple[NDArray[np.int64], pa.Array, NDArray[np.int64], list[int]]:
+        plain = np.flatnonzero(~wrapped)
+        parents = [plain]
+        ordinals = [np.zeros(len(plain), np.int64)]
+        texts = [lines.take(pa.array(plain))]
+        hollow: list[int] = []
+        for index in np.unique(env[wrapped]).tolist():
+            picked = np.flatnonzero(wrapped & (env == index))
+            sql = f"SELECT row_no, ({self._envelopes[index].expand})::VARCHAR[] AS items FROM block"
+            found = self._query(sql, lines.take(pa.array(picked)))
+            items = found.column("items").combine_chunks()
+            counts = np.nan_to_num(
+                items.value_lengths().to_numpy(zero_copy_only=False).astype(float)
+            ).astype(np.int64)
+            flat = items.flatten().cast(pa.large_string()).fill_null("null")
+            parents.append(np.repeat(picked, counts))
+            starts = np.cumsum(counts) - counts
+            ordinals.append(np.arange(len(flat)) - np.repeat(starts, counts))
+            texts.append(flat)
+            hollow += rows[picked[counts == 0]].tolist()
+        parent = np.concatenate(parents)
+        order = np.lexsort((np.concatenate(ordinals), parent))
+        parent = parent[order]
+        joined = pa.concat_arrays(texts).take(pa.array(order))
+        return rows[parent], joined, origin[parent], hollow
+
+    def _query(self, sql: str, lines: pa.Array) -> pa.Table:
+        table = pa.table({"row_no": pa.array(np.arange(len(lines), dtype=np.int64)), "line": lines})
+        step = max(1, min(2048, int(_BATCH * max(1, len(lines)) / max(1, table.nbytes))))
+        batches = table.to_batches(max_chunksize=step)
+        self._con.register("block", pa.Table.from_batches(batches, table.schema))
+        try:
+            return self._con.execute(sql).to_arrow_table()
+        finally:
+            self._con.unregister("block")

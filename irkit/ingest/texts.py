@@ -1,0 +1,151 @@
+"""Content ids of texts, and which texts are new to the case, in bounded memory.
+
+Ids are the first 128 bits of SHA-256.  The set of known ids is kept as sorted runs of two 64-bit
+halves (16 bytes per text): a lookup compares the first half, then the second.  Two texts that share
+the first half but not the second (nobody meets that by chance, but an attacker can compute such a
+pair) are settled by asking the database, so no text can be hidden behind another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from irkit.case import Case
+
+#: Known ids kept in memory (16 bytes each); beyond it duplicates are removed by the database.
+MAX_KNOWN = 24_000_000
+_HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
+_LOAD = 1 << 18
+
+Halves = NDArray[np.uint64]
+
+
+@dataclass(frozen=True, slots=True)
+class TextIds:
+    """Ids of a run of texts: 16 bytes each."""
+
+    raw: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.raw)
+
+    def as_text(self) -> pa.Array:
+        """Return the ids as 32 hex digits."""
+        digits = np.empty((len(self.raw), 32), np.uint8)
+        digits[:, 0::2] = _HEX[self.raw >> 4]
+        digits[:, 1::2] = _HEX[self.raw & 15]
+        offsets = np.arange(len(self.raw) + 1, dtype=np.int32) * 32
+        buffers = [None, pa.py_buffer(offsets), pa.py_buffer(digits.tobytes())]
+        return pa.Array.from_buffers(pa.string(), len(self.raw), buffers)
+
+    def halves(self) -> tuple[Halves, Halves]:
+        """Return the ids as two 64-bit numbers."""
+        pairs = np.ascontiguousarray(self.raw).view(">u8").astype(np.uint64)
+        return pairs[:, 0].copy(), pairs[:, 1].copy()
+
+
+def text_ids(texts: pa.Array) -> TextIds:
+    """Hash a string array without nulls."""
+    wide = texts.cast(pa.large_string()) if texts.type != pa.large_string() else texts
+    size = len(wide)
+    if not size:
+        return TextIds(np.zeros((0, 16), np.uint8))
+    bounds = np.frombuffer(wide.buffers()[1], np.int64)[wide.offset : wide.offset + size + 1]
+    view = memoryview(wide.buffers()[2] or b"")
+    ends = bounds.tolist()
+    sha = hashlib.sha256
+    joined = b"".join(
+        [sha(view[a:b]).digest()[:16] for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    )
+    return TextIds(np.frombuffer(joined, np.uint8).reshape(size, 16))
+
+
+class KnownTexts:
+    """Which text ids the case already holds.
+
+    Args:
+        case: the case; its texts are known from the start.
+        limit: most ids to keep in memory.
+    """
+
+    def __init__(self, case: Case, *, limit: int = MAX_KNOWN) -> None:
+        self._case = case
+        self._limit = limit
+        self._runs: list[tuple[Halves, Halves]] = []
+        self.forgot = False
+        reader = case.con.execute("SELECT text_id FROM text").to_arrow_reader(_LOAD)
+        for batch in reader:
+            ids = _from_hex(batch.column(0))
+            self._add(*ids.halves())
+
+    def new(self, ids: TextIds) -> NDArray[np.int64]:
+        """Return the indices of texts not seen before, first occurrence each, and remember them."""
+        if not len(ids):
+            return np.zeros(0, np.int64)
+        high, low = ids.halves()
+        order = np.lexsort((low, high))
+        same = np.zeros(len(order), bool)
+        same[1:] = (np.diff(high[order]) == 0) & (np.diff(low[order]) == 0)
+        # lexsort is stable, so the first of equal ids is the first occurrence.
+        first = order[~same]
+        high, low = high[first], low[first]
+        known = np.zeros(len(first), bool)
+        clash = np.zeros(len(first), bool)
+        for run_high, run_low in self._runs:
+            at = np.searchsorted(run_high, high)
+            inside = at < len(run_high)
+            hit = np.zeros(len(first), bool)
+            hit[inside] = run_high[at[inside]] == high[inside]
+            exact = np.zeros(len(first), bool)
+            exact[hit] = run_low[at[hit]] == low[hit]
+            known |= exact
+            clash |= hit & ~exact
+        clash &= ~known
+        if clash.any():
+            known[clash] = self._in_database(ids, first[clash])
+        fresh = ~known
+        self._add(high[fresh], low[fresh])
+        return np.sort(first[fresh])
+
+    def _in_database(self, ids: TextIds, index: NDArray[np.int64]) -> NDArray[np.bool_]:
+        wanted = TextIds(ids.raw[index]).as_text().to_pylist()
+        found = self._case.rows(
+            "SELECT DISTINCT text_id FROM text WHERE list_contains(?, text_id)", [wanted]
+        )
+        have = {row[0] for row in found}
+        return np.array([name in have for name in wanted], bool)
+
+    def _add(self, high: Halves, low: Halves) -> None:
+        if not len(high):
+            return
+        order = np.lexsort((low, high))
+        self._runs.append((high[order], low[order]))
+        # Merge runs of similar size, so that their number stays logarithmic.
+        while len(self._runs) > 1 and 2 * len(self._runs[-1][0]) >= len(self._runs[-2][0]):
+            (high_a, low_a), (high_b, low_b) = self._runs[-2:]
+            high, low = np.concatenate([high_a, high_b]), np.concatenate([low_a, low_b])
+            order = np.lexsort((low, high))
+            self._runs[-2:] = [(high[order], low[order])]
+        if sum(len(run[0]) for run in self._runs) > self._limit:
+            self._runs.clear()
+            self.forgot = True
+
+    def compact(self) -> None:
+        """Remove texts stored twice because the memory limit was reached; call when done."""
+        if not self.forgot:
+            return
+        self._case.con.execute(
+            "DELETE FROM text WHERE rowid IN (SELECT unnest(list_slice(list(rowid ORDER BY rowid),"
+            " 2, NULL)) FROM text GROUP BY text_id HAVING count(*) > 1)"
+        )
+        self.forgot = False
+
+
+def _from_hex(column: pa.Array) -> TextIds:
+    data = "".join(column.to_pylist())
+    return TextIds(np.frombuffer(bytes.fromhex(data), np.uint8).reshape(len(column), 16))
