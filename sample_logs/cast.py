@@ -7,27 +7,54 @@ from collections.abc import Iterator, Sequence
 from random import Random
 
 import clients
+from actors import DAY, Actor, Call, World
 from clients import START
 from corpus import Corpus, Doc
-from ordinary import DAY, ROLES, Actor, Call, World
+from ordinary import ROLES
 from server import Server
 
 DAYS = 10.0
 #: role, source, number of credentials, calls of each
 ORDINARY: list[tuple[str, str, int, int]] = [
-    ("chat_user", "openai", 11, 75), ("chat_user", "bedrock", 8, 70), ("chat_user", "litellm", 6, 60),
-    ("writer", "openai", 2, 70), ("writer", "bedrock", 1, 60), ("code_helper", "openai", 2, 110),
-    ("code_helper", "litellm", 2, 90), ("code_completion", "openai", 1, 120), ("autocomplete", "openai", 2, 300),
-    ("prompt_tuner", "openai", 2, 110), ("summariser", "bedrock", 1, 110), ("summariser", "litellm", 1, 100),
-    ("translator", "bedrock", 1, 150), ("translator", "openai", 1, 130), ("rag", "bedrock", 1, 240),
-    ("rag", "openai", 1, 200), ("support_bot", "openai", 1, 240), ("support_bot", "bedrock", 1, 220),
-    ("support_bot", "litellm", 1, 200), ("classifier", "openai", 2, 320), ("choice_eval", "openai", 1, 400),
-    ("quality_scorer", "openai", 1, 110), ("health_check", "bedrock", 2, 240), ("retry_storm", "litellm", 1, 170),
-    ("story_sampler", "openai", 1, 130), ("mail_merge", "litellm", 1, 220), ("bias_user", "openai", 1, 90),
-    ("fairness_audit", "litellm", 1, 160), ("extractor", "litellm", 1, 180), ("quoter", "openai", 1, 90),
-]  # fmt: skip
+    ("chat_user", "openai", 11, 75),
+    ("chat_user", "bedrock", 8, 70),
+    ("chat_user", "litellm", 6, 60),
+    ("writer", "openai", 2, 70),
+    ("writer", "bedrock", 1, 60),
+    ("code_helper", "openai", 2, 110),
+    ("code_helper", "litellm", 2, 90),
+    ("code_completion", "openai", 1, 120),
+    ("autocomplete", "openai", 2, 300),
+    ("prompt_tuner", "openai", 2, 110),
+    ("summariser", "bedrock", 1, 110),
+    ("summariser", "litellm", 1, 100),
+    ("translator", "bedrock", 1, 150),
+    ("translator", "openai", 1, 130),
+    ("rag", "bedrock", 1, 240),
+    ("rag", "openai", 1, 200),
+    ("support_bot", "openai", 1, 240),
+    ("support_bot", "bedrock", 1, 220),
+    ("support_bot", "litellm", 1, 200),
+    ("classifier", "openai", 2, 320),
+    ("choice_eval", "openai", 1, 400),
+    ("quality_scorer", "openai", 1, 110),
+    ("health_check", "bedrock", 2, 240),
+    ("retry_storm", "litellm", 1, 170),
+    ("story_sampler", "openai", 1, 130),
+    ("mail_merge", "litellm", 1, 220),
+    ("bias_user", "openai", 1, 90),
+    ("fairness_audit", "litellm", 1, 160),
+    ("extractor", "litellm", 1, 180),
+    ("quoter", "openai", 1, 90),
+]
 AGENTS = {
-    "openai": ["openai-python/2.31.0", "node-fetch/3.3.2", "okhttp/4.12.0", "Mozilla/5.0", "LangChain/1.2"],
+    "openai": [
+        "openai-python/2.31.0",
+        "node-fetch/3.3.2",
+        "okhttp/4.12.0",
+        "Mozilla/5.0",
+        "LangChain/1.2",
+    ],
     "litellm": ["openai-python/2.31.0", "python-requests/2.32.4", "AsyncOpenAI/JS 6.1.0"],
     "bedrock": ["Boto3/1.42"],
 }
@@ -42,18 +69,38 @@ def credential(source: str, rng: Random, label: str) -> str:
     return f"key-{rng.getrandbits(40):010x}"
 
 
-def address(rng: Random, automated: bool) -> str:
-    """An address of a documentation, benchmarking or private network (RFC 5737, 2544, 1918)."""
+def address(rng: Random, automated: bool, wide: bool = False) -> str:
+    """An address of a documentation, benchmarking or private network (RFC 5737, 2544, 1918).
+
+    ``wide`` draws from the benchmarking network only, which holds enough for thousands of actors.
+    """
+    if wide and not automated:
+        return f"198.{rng.choice((18, 19))}.{rng.randrange(256)}.{rng.randrange(2, 250)}"
     if automated:
         return f"10.{rng.randrange(20, 60)}.{rng.randrange(8)}.{rng.randrange(2, 250)}"
-    net = rng.choice(("192.0.2", "198.51.100", "203.0.113", f"198.18.{rng.randrange(40)}", f"198.19.{rng.randrange(40)}"))
+    net = rng.choice(
+        (
+            "192.0.2",
+            "198.51.100",
+            "203.0.113",
+            f"198.18.{rng.randrange(40)}",
+            f"198.19.{rng.randrange(40)}",
+        )
+    )
     return f"{net}.{rng.randrange(2, 250)}"
 
 
-def new_actor(source: str, role: str, rng: Random, label: str) -> Actor:
-    """An actor without calls."""
+def new_actor(source: str, role: str, rng: Random, label: str, wide: bool = False) -> Actor:
+    """An actor without calls; some people share the address of their school or office."""
     automated = role in ROLES and ROLES[role][3]
-    ips = [address(rng, automated) for _ in range(1 if automated else rng.choice((1, 1, 2, 3)))]
+    if role == "chat_user" and rng.random() < (0.05 if wide else 0.25):
+        shared = f"198.19.{rng.randrange(60)}.1" if wide else "192.0.2.1"
+        return Actor(
+            credential(source, rng, label), role, source, [shared], rng.choice(AGENTS[source])
+        )
+    ips = [
+        address(rng, automated, wide) for _ in range(1 if automated else rng.choice((1, 1, 2, 3)))
+    ]
     return Actor(credential(source, rng, label), role, source, ips, rng.choice(AGENTS[source]))
 
 
@@ -64,7 +111,9 @@ def run_calls(actor: Actor, calls: Iterator[Call], answer: clients.Answerer) -> 
         actor.calls.append(call)
 
 
-def ordinary_actors(corpus: Corpus, seed: int, scale: float, answer: clients.Answerer) -> list[Actor]:
+def ordinary_actors(
+    corpus: Corpus, seed: int, scale: float, answer: clients.Answerer
+) -> list[Actor]:
     """The ordinary clients with their calls answered."""
     out: list[Actor] = []
     for role, source, count, size in ORDINARY:
@@ -78,7 +127,9 @@ def ordinary_actors(corpus: Corpus, seed: int, scale: float, answer: clients.Ans
     return out
 
 
-def attackers(corpus: Corpus, server: Server, seed: int, scale: float, answer: clients.Answerer) -> list[Actor]:
+def attackers(
+    corpus: Corpus, server: Server, seed: int, scale: float, answer: clients.Answerer
+) -> list[Actor]:
     """The attack clients with their calls answered."""
     rng = Random(f"attack/{seed}")
     targets = clients.choose_targets(corpus, rng)
@@ -90,42 +141,113 @@ def attackers(corpus: Corpus, server: Server, seed: int, scale: float, answer: c
         return max(8, int(n * min(1.0, scale)))
 
     def start(day: float, hour: float) -> float:
-        return START + day * DAY + hour * 3600
+        return START + day * DAY + hour * 3600 + rng.uniform(0, 1200)
 
     word = server._word  # what the API shows for a token
     top = [server.lm._uni_top[i][0] for i in range(3, 60, 6)][: max(2, int(10 * min(1.0, scale)))]
     c, a = clients, answer
     plan: list[tuple[str, str, str, str, list[str], Iterator[Call], int, float]] = [
-        ("prefix_probing", "openai", "training_data_extraction", "known beginnings of records, greedy",
-         ["prefix_continuation_probe", "memorised_output_signal"],
-         c.prefix_probe(rng, cut(targets["prefix"]), start(4, 21.2), (4, 25)), 26, 0.0),
-        ("prefix_probing_diluted", "bedrock", "training_data_extraction", "known beginnings of records, mixed with ordinary use",
-         ["prefix_continuation_probe", "memorised_output_signal"],
-         c.prefix_probe(rng, cut(targets["prefix2"]), start(5, 9.4), (200, 900)), 30, 0.4),
-        ("repetition_divergence", "openai", "training_data_extraction", "repeat a word for ever",
-         ["repetition_divergence", "memorised_output_signal"],
-         c.repetition(rng, count(40), start(6, 1.6), 700), 22, 0.0),
-        ("repetition_divergence_bedrock", "bedrock", "training_data_extraction", "repeat a word for ever",
-         ["repetition_divergence", "memorised_output_signal"],
-         c.repetition(rng, count(24), start(7, 13.1), 640), 18, 0.0),
-        ("loss_membership", "openai", "membership_inference", "loss of whole candidate records, echo",
-         ["member_probe_set", "confidence_score_harvest"],
-         c.loss_membership(rng, cut(targets["members"]), cut(targets["others"]), start(5, 2.2)), 24, 0.15),
-        ("paired_membership", "openai", "membership_inference", "target and five perturbed neighbours",
-         ["paired_perturbation_groups", "confidence_score_harvest", "member_probe_set"],
-         c.paired_membership(rng, cut(targets["paired"]), start(6, 19.5)), 20, 0.0),
-        ("attribute_enumeration", "openai", "attribute_inference", "every diagnosis for each patient",
-         ["template_slot_enumeration", "confidence_score_harvest"],
-         c.attribute_enumeration(rng, cut(targets["clinic"]), start(7, 22.7)), 24, 0.0),
-        ("logit_bias_sweep", "litellm", "model_extraction", "disjoint batches of biased tokens",
-         ["logit_bias_sweep", "confidence_score_harvest"],
-         c.bias_sweep(rng, len(server.lm.tokenizer.vocab), count(90), start(8, 3.3)), 16, 0.0),
-        ("logit_bias_bisection", "litellm", "model_extraction", "bisection of the bias of single tokens",
-         ["logit_bias_sweep"], c.bias_bisection(rng, word, top, start(8, 16.9)), 16, 0.0),
-        ("unconditional_sampling", "openai", "training_data_extraction", "long samples from nothing",
-         ["prefix_continuation_probe", "memorised_output_signal"],
-         c.unconditional(rng, count(120), start(6, 11.4)), 28, 0.0),
-    ]  # fmt: skip
+        (
+            "prefix_probing",
+            "openai",
+            "training_data_extraction",
+            "known beginnings of records, greedy",
+            ["prefix_continuation_probe", "memorised_output_signal"],
+            c.prefix_probe(rng, cut(targets["prefix"]), start(4, 21.2), (4, 25)),
+            26,
+            0.0,
+        ),
+        (
+            "prefix_probing_diluted",
+            "bedrock",
+            "training_data_extraction",
+            "known beginnings of records, mixed with ordinary use",
+            ["prefix_continuation_probe", "memorised_output_signal"],
+            c.prefix_probe(rng, cut(targets["prefix2"]), start(5, 9.4), (200, 900)),
+            30,
+            0.4,
+        ),
+        (
+            "repetition_divergence",
+            "openai",
+            "training_data_extraction",
+            "repeat a word for ever",
+            ["repetition_divergence", "memorised_output_signal"],
+            c.repetition(rng, count(40), start(6, 1.6), 700),
+            22,
+            0.0,
+        ),
+        (
+            "repetition_divergence_bedrock",
+            "bedrock",
+            "training_data_extraction",
+            "repeat a word for ever",
+            ["repetition_divergence", "memorised_output_signal"],
+            c.repetition(rng, count(24), start(7, 13.1), 640),
+            18,
+            0.0,
+        ),
+        (
+            "loss_membership",
+            "openai",
+            "membership_inference",
+            "loss of whole candidate records, echo",
+            ["member_probe_set", "confidence_score_harvest"],
+            c.loss_membership(rng, cut(targets["members"]), cut(targets["others"]), start(5, 2.2)),
+            24,
+            0.15,
+        ),
+        (
+            "paired_membership",
+            "openai",
+            "membership_inference",
+            "target and five perturbed neighbours",
+            ["paired_perturbation_groups", "confidence_score_harvest", "member_probe_set"],
+            c.paired_membership(rng, cut(targets["paired"]), start(6, 19.5)),
+            20,
+            0.0,
+        ),
+        (
+            "attribute_enumeration",
+            "openai",
+            "attribute_inference",
+            "every diagnosis for each patient",
+            ["template_slot_enumeration", "confidence_score_harvest"],
+            c.attribute_enumeration(rng, cut(targets["clinic"]), start(7, 22.7)),
+            24,
+            0.0,
+        ),
+        (
+            "logit_bias_sweep",
+            "litellm",
+            "model_extraction",
+            "disjoint batches of biased tokens",
+            ["logit_bias_sweep", "confidence_score_harvest"],
+            c.bias_sweep(rng, len(server.lm.tokenizer.vocab), count(90), start(8, 3.3)),
+            16,
+            0.0,
+        ),
+        (
+            "logit_bias_bisection",
+            "litellm",
+            "model_extraction",
+            "bisection of the bias of single tokens",
+            ["logit_bias_sweep"],
+            c.bias_bisection(rng, word, top, start(8, 16.9)),
+            16,
+            0.0,
+        ),
+        (
+            "unconditional_sampling",
+            "openai",
+            "training_data_extraction",
+            "long samples from nothing",
+            ["prefix_continuation_probe", "memorised_output_signal"],
+            c.unconditional(rng, count(120), start(6, 11.4)),
+            28,
+            0.0,
+        ),
+    ]
     out: list[Actor] = []
     for role, source, technique, family, detectors, calls, before, mixed in plan:
         own = Random(f"attack/{seed}/{role}")
@@ -146,7 +268,9 @@ def attackers(corpus: Corpus, server: Server, seed: int, scale: float, answer: c
     return out + campaign(corpus, targets["campaign"], seed, scale, answer)
 
 
-def campaign(corpus: Corpus, targets: Sequence[Doc], seed: int, scale: float, answer: clients.Answerer) -> list[Actor]:
+def campaign(
+    corpus: Corpus, targets: Sequence[Doc], seed: int, scale: float, answer: clients.Answerer
+) -> list[Actor]:
     """A slow campaign over forty accounts with disjoint slices of the targets."""
     rng = Random(f"campaign/{seed}")
     members = max(4, int(40 * min(1.0, scale)))
@@ -165,6 +289,8 @@ def campaign(corpus: Corpus, targets: Sequence[Doc], seed: int, scale: float, an
         world = World(rng, 0, corpus.ordinary, corpus.records)
         begin = START + 2.5 * DAY + rng.random() * 0.8 * DAY
         run_calls(actor, clients.campaign_member(rng, mine, begin, 5.5), answer)
-        run_calls(actor, clients.use(world, rng.randrange(1, 4), START + rng.random() * DAY, 8), answer)
+        run_calls(
+            actor, clients.use(world, rng.randrange(1, 4), START + rng.random() * DAY, 8), answer
+        )
         out.append(actor)
     return out

@@ -25,10 +25,11 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import cast
+from actors import DAY, Actor, Call, World
 from corpus import Corpus
 from make_incident import train
 from model import BOS
-from ordinary import DAY, ROLES, Actor, Call, World
+from ordinary import ROLES
 from server import CHAT_SHARPNESS, Body, Server
 from writers import write
 
@@ -42,6 +43,7 @@ class PooledServer(Server):
     """Answers free chat from a pool of samples of the same model: hundreds of times faster."""
 
     pool: list[list[tuple[float, str]]]
+    heats: tuple[float, ...] = HEAT
 
     def fill_pool(self, part: range) -> list[list[tuple[float, str]]]:
         """Sample answers that start like each document of ``part``."""
@@ -49,7 +51,7 @@ class PooledServer(Server):
         for i in part:
             start = self._encode(self.topics.docs[i].text)[0]
             answers = []
-            for k, heat in enumerate(HEAT):
+            for k, heat in enumerate(self.heats):
                 rng = Random(f"pool/{self.seed}/{i}/{k}")
                 head = start[: rng.randrange(2, 5)]
                 ids, _, _ = self.lm.generate([BOS, *head], 250, rng, CHAT_SHARPNESS * heat)
@@ -57,12 +59,19 @@ class PooledServer(Server):
             out.append(answers)
         return out
 
-    def topical(self, req: Body, prompt: str, route: str, rng: Random, limit: int) -> tuple[str, list[Body], str]:
+    def topical(
+        self, req: Body, prompt: str, route: str, rng: Random, limit: int
+    ) -> tuple[str, list[Body], str]:
         """Pick a pooled answer on the topic, nearest in temperature, cut to the limit."""
         if not prompt.strip():
             return "How can I help?", [], "stop"
-        kinds = {"code": ("code",), "support": ("faq", "manual"), "letter": ("letter",),
-                 "story": ("story",), "long": ("story", "travel", "news")}.get(route, ())  # fmt: skip
+        kinds = {
+            "code": ("code",),
+            "support": ("faq", "manual"),
+            "letter": ("letter",),
+            "story": ("story",),
+            "long": ("story", "travel", "news"),
+        }.get(route, ())
         wanted = float(req.get("temperature", 1.0))
         pieces = []
         for _ in range(rng.randrange(2, 5) if route == "long" else 1):
@@ -109,25 +118,24 @@ def draw(number: int, total: int, seed: int) -> tuple[Actor, list[str]]:
     """One actor and the log lines of its calls."""
     rng = Random(f"baseline/{seed}/{number}")
     role = role_of(rng)
-    actor = cast.new_actor("openai", role, rng, str(number))
+    actor = cast.new_actor("openai", role, rng, str(number), wide=True)
     world = World(rng, 1, _CORPUS.ordinary, _CORPUS.records)
     days = rng.choice((4.0, 7.0, 10.0, 14.0, 21.0, 28.0))
     start = BEGIN + int(rng.random() * max(1.0, SPAN - days)) * DAY
     n = size_of(rng, number >= total - max(1, total // 22))
     out = Random(f"baseline/{seed}/{number}/out")
-    lines = []
     _SERVER.seed = int(rng.getrandbits(40))
     _SERVER.calls = 0
-    for call in ROLES[role][0](world, n, start, days):
-        lines.append(write(actor, call, _answer(call), out).line)
-    return actor, lines
+    calls = ROLES[role][0](world, n, start, days)
+    return actor, [write(actor, call, _answer(call), out).line for call in calls]
 
 
 def _answer(call: Call) -> dict[str, Any]:
     if call.status != 200:
         return {}
-    op = _SERVER.completion if call.op == "completion" else None
-    body = op(call.request) if op else _SERVER.chat(call.request, call.route)
+    completion = call.op == "completion"
+    request = call.request
+    body = _SERVER.completion(request) if completion else _SERVER.chat(request, call.route)
     first = body["choices"][0]
     call.answer = first["message"]["content"] if "message" in first else first["text"]
     return body
@@ -136,7 +144,10 @@ def _answer(call: Call) -> dict[str, Any]:
 def _file(job: tuple[int, int, int, int, Path]) -> list[tuple[str, str, int]]:
     first, last, total, seed, path = job
     done = []
-    with path.open("wb") as raw, gzip.GzipFile(filename="", mode="wb", fileobj=raw, compresslevel=4, mtime=0) as out:
+    with (
+        path.open("wb") as raw,
+        gzip.GzipFile(filename="", mode="wb", fileobj=raw, compresslevel=4, mtime=0) as out,
+    ):
         for number in range(first, last):
             actor, lines = draw(number, total, seed)
             out.write(("\n".join(lines) + "\n").encode())
@@ -144,23 +155,35 @@ def _file(job: tuple[int, int, int, int, Path]) -> list[tuple[str, str, int]]:
     return done
 
 
-def make(out: Path, actors: int, seed: int, corpus_seed: int, scale: float, jobs: int) -> Counter[str]:
+def make(
+    out: Path, actors: int, seed: int, corpus_seed: int, scale: float, jobs: int
+) -> Counter[str]:
     """Write the baseline's logs under ``out``; returns calls per role."""
     global _SERVER, _CORPUS
     began = time.perf_counter()
     out.mkdir(parents=True, exist_ok=True)
     _CORPUS, server = train(corpus_seed, scale)
     _SERVER = PooledServer(server.lm, _CORPUS.docs, seed)
+    _SERVER.heats = HEAT if scale >= 1 else HEAT[2:3]
     context = multiprocessing.get_context("fork")
     docs = len(_SERVER.topics.docs)
     parts = [range(i, min(docs, i + 100)) for i in range(0, docs, 100)]
     with context.Pool(jobs) as pool:
         _SERVER.pool = [x for part in pool.map(_pool_part, parts, 1) for x in part]
-    print(f"pool of {docs * len(HEAT)} answers, {time.perf_counter() - began:.1f} s", file=sys.stderr)
+    print(
+        f"pool of {docs * len(_SERVER.heats)} answers, {time.perf_counter() - began:.1f} s",
+        file=sys.stderr,
+    )
     work = [
-        (i, min(actors, i + PER_FILE), actors, seed, out / f"ordinary-{i // PER_FILE + 1:03d}.ndjson.gz")
+        (
+            i,
+            min(actors, i + PER_FILE),
+            actors,
+            seed,
+            out / f"ordinary-{i // PER_FILE + 1:03d}.ndjson.gz",
+        )
         for i in range(0, actors, PER_FILE)
-    ]  # fmt: skip
+    ]
     calls: Counter[str] = Counter()
     roles: dict[str, str] = {}
     with context.Pool(jobs) as pool:
@@ -168,8 +191,13 @@ def make(out: Path, actors: int, seed: int, corpus_seed: int, scale: float, jobs
             for credential, role, n in done:
                 roles[credential] = role
                 calls[role] += n
-    (out / "roles.json").write_text(json.dumps({"synthetic": True, "roles": roles}, indent=0, sort_keys=True) + "\n")
-    print(f"{len(roles)} actors, {sum(calls.values())} calls, {time.perf_counter() - began:.1f} s", file=sys.stderr)
+    (out / "roles.json").write_text(
+        json.dumps({"synthetic": True, "roles": roles}, indent=0, sort_keys=True) + "\n"
+    )
+    print(
+        f"{len(roles)} actors, {sum(calls.values())} calls, {time.perf_counter() - began:.1f} s",
+        file=sys.stderr,
+    )
     return calls
 
 
@@ -179,7 +207,9 @@ def main() -> None:
     parser.add_argument("--actors", type=int, default=3200)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--corpus-seed", type=int, default=2026, help="seed of the incident whose corpus is used")
+    parser.add_argument(
+        "--corpus-seed", type=int, default=2026, help="seed of the incident whose corpus is used"
+    )
     parser.add_argument("--scale", type=float, default=1.0, help="smaller corpus for tests")
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1))
     args = parser.parse_args()

@@ -2,9 +2,9 @@
 
 Tokens are words with their leading space, groups of up to three digits, single other signs and
 white space, so the text is the concatenation of its tokens.  The model is an interpolated
-Kneser-Ney model of order 14 (Kneser and Ney 1995; Chen and Goodman 1999, section 2.7) with the
-usual cut-off of n-grams seen once from order 5 up: text seen many times is reproduced almost
-surely, text seen once is not, as in large models.
+Kneser-Ney model of order 14 (Kneser and Ney 1995; Chen and Goodman 1999, section 2.7) from which
+n-grams seen only once are cut: text seen many times is reproduced almost surely, text seen once
+hardly, as in large models.
 
 One thing is added to the n-grams, a copy head.  A text that has begun to loop is continued as a
 loop with a probability that falls as the loop grows longer (logistic in the number of repeats), and
@@ -26,7 +26,7 @@ import numpy as np
 PIECE = re.compile(r" ?[^\W\d_]+| ?\d{1,3}|_| ?[^\w\s]|\s")
 BOS, EOS, UNK = 0, 1, 2
 ORDER = 14
-CUTOFF_FROM = 5
+CUTOFF = 2
 MASK = (1 << 64) - 1
 TOP = 64
 LOOP_HALF, LOOP_SLOPE = 260.0, 30.0
@@ -117,8 +117,8 @@ class LanguageModel:
                 count = raw
             ones, twos = int((count == 1).sum()), int((count == 2).sum())
             discount = min(0.9, max(0.5, ones / max(1, ones + 2 * twos)))
-            keep = (raw >= 2) if k >= CUTOFF_FROM else np.ones(len(grams), dtype=bool)
-            self._store(k, hashes[k - 1][first], tok[first], count, keep, discount)
+            keep = raw >= CUTOFF
+            self._store(hashes[k - 1][first], tok[first], count, keep, discount)
         _, rep = np.unique(gram(2)[where >= 1], return_index=True)
         cont = np.bincount(tok[where >= 1][rep], minlength=size) + 0.02
         cont[BOS] = 0.0
@@ -128,8 +128,14 @@ class LanguageModel:
         best = np.argsort(-self._uni, kind="stable")[:TOP]
         self._uni_top = [(int(i), self._uni_list[int(i)]) for i in best]
 
-    def _store(self, k: int, context: np.ndarray, nxt: np.ndarray, count: np.ndarray,
-               keep: np.ndarray, discount: float) -> None:  # fmt: skip
+    def _store(
+        self,
+        context: np.ndarray,
+        nxt: np.ndarray,
+        count: np.ndarray,
+        keep: np.ndarray,
+        discount: float,
+    ) -> None:
         order = np.lexsort((nxt, context))
         context, nxt, count, keep = context[order], nxt[order], count[order], keep[order]
         keys, start = np.unique(context, return_index=True)
@@ -240,8 +246,14 @@ class LanguageModel:
                 return token
         return head[0][0]
 
-    def generate(self, context: Sequence[int], limit: int, rng: Random, temperature: float = 1.0,
-                 top_p: float = 1.0) -> tuple[list[int], list[float], str]:  # fmt: skip
+    def generate(
+        self,
+        context: Sequence[int],
+        limit: int,
+        rng: Random,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+    ) -> tuple[list[int], list[float], str]:
         """Continue ``context`` by up to ``limit`` tokens: ids, log-probabilities, finish reason."""
         ids = list(context)
         out: list[int] = []
@@ -273,13 +285,6 @@ class LanguageModel:
             period, repeats = self._loop(ids)
         return out, logps, "length"
 
-    def score(self, ids: Sequence[int]) -> list[float | None]:
-        """Log-probability of every token given the ones before; the first has none."""
-        out: list[float | None] = [None] if ids else []
-        for i in range(1, len(ids)):
-            out.append(math.log(max(1e-12, self.prob(self.rows(ids[max(0, i - ORDER) : i]), ids[i]))))
-        return out
-
     def text(self, ids: Iterable[int]) -> str:
         """Text of generated ids."""
         return "".join(self.tokenizer.vocab[i] for i in ids if i > UNK)
@@ -294,7 +299,10 @@ class LanguageModel:
             if not any(self._is_word[i] for i in unit):  # indentation and rulers are no loops
                 continue
             rounds = 1
-            while n - (rounds + 1) * period >= 0 and ids[n - (rounds + 1) * period : n - rounds * period] == unit:
+            while (
+                n - (rounds + 1) * period >= 0
+                and ids[n - (rounds + 1) * period : n - rounds * period] == unit
+            ):
                 rounds += 1
             if rounds >= 4:
                 return period, float(rounds)

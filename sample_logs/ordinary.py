@@ -11,131 +11,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
 import phrases
-from corpus import Doc, ordinary_doc
+from actors import DAY, MODEL, Call, World, human_times, night_times, steady_times
+from actors import chat_request as _chat
 from grammar import expand
-from ordinary_texts import GRAMMARS, SLOTS
-from record_texts import PRODUCTS
-
-DAY = 86400.0
-MODEL = "ft:atlas-7b:northwind-support::2609"
-
-
-@dataclass
-class Call:
-    """One model call before it is answered."""
-
-    time: float
-    op: str
-    request: dict[str, Any]
-    route: str = "chat"
-    session: str | None = None
-    status: int = 200
-    attack: bool = False
-    note: str = ""
-    end_user: str | None = None
-    answer: str = ""
-
-
-@dataclass
-class Actor:
-    """A credential, how it appears in the logs, and what it did."""
-
-    credential: str
-    role: str
-    source: str
-    ips: list[str]
-    user_agent: str
-    calls: list[Call] = field(default_factory=list)
-    technique: str = ""
-    family: str = ""
-    campaign: str = ""
-    detectors: list[str] = field(default_factory=list)
-
-
-class World:
-    """What a role may draw on: wording of one half, documents, and one actor's tastes."""
-
-    def __init__(self, rng: Random, half: int, docs: Sequence[Doc], records: Sequence[Doc]) -> None:
-        self.rng = rng
-        self.half = half
-        self.docs = docs
-        self.records = records
-        self.names = phrases.NAMES[half].split("|")
-        self.taste = {k: rng.sample(v, max(3, len(v) // 3)) for k, v in SLOTS.items()}
-        self.style = rng.choice((str, str, str.lower, lambda s: s.rstrip("?."), str.capitalize))
-
-    def fill(self, slot: str) -> str | None:
-        """A word for a slot, mostly from the actor's own interests."""
-        rng = self.rng
-        if slot == "person":
-            return rng.choice(self.names) if rng.random() < 0.7 else f"{rng.choice(self.names).split()[0]} {rng.choice(self.names).split()[1]}"
-        if slot == "order":
-            return str(rng.randrange(10**6, 10**7))
-        if slot == "product":
-            return rng.choice(PRODUCTS)
-        values = self.taste.get(slot) if rng.random() < 0.8 else SLOTS.get(slot)
-        return rng.choice(values) if values else None
-
-    def say(self, pool: Sequence[str]) -> str:
-        """A phrase from this half of a pool."""
-        return expand(self.rng.choice(list(pool)[self.half :: 2]), self.rng, self.fill)
-
-    def own_text(self, kind: str | None = None) -> str:
-        """A fresh text of the actor's own, which the model never saw."""
-        return ordinary_doc("own", kind or self.rng.choice(sorted(GRAMMARS)), self.rng).text
-
 
 Role = Callable[[World, int, float, float], Iterator[Call]]
-
-
-def _chat(user: str, system: str = "", history: Sequence[tuple[str, str]] = (), **params: Any) -> dict[str, Any]:
-    messages = [{"role": "system", "content": system}] if system else []
-    messages += [{"role": r, "content": c} for r, c in history]
-    return {"model": MODEL, "messages": [*messages, {"role": "user", "content": user}], **params}
-
-
-def human_times(rng: Random, n: int, start: float, days: float) -> Iterator[tuple[float, int]]:
-    """Times of ``n`` calls in working-hour sessions, with the session's number."""
-    per = max(1.0, rng.lognormvariate(1.6, 0.6))
-    sessions = max(1, math.ceil(n / per))
-    starts = sorted(
-        start + int(rng.random() * max(1, days)) * DAY + min(max(rng.gauss(13.5, 3.4), 6), 23) * 3600
-        for _ in range(sessions)
-    )  # fmt: skip
-    left = n
-    for number, begin in enumerate(starts):
-        size = min(left, max(1, math.ceil(left / (sessions - number))))
-        at = begin
-        for _ in range(size):
-            yield at, number
-            at += min(900.0, max(4.0, rng.lognormvariate(4.0, 0.9)))
-        left -= size
-
-
-def steady_times(rng: Random, n: int, start: float, days: float) -> Iterator[float]:
-    """Times of ``n`` calls spread over daytime."""
-    for at in sorted(rng.random() for _ in range(n)):
-        day = int(at * days)
-        yield start + day * DAY + (6 + 16 * ((at * days) % 1)) * 3600
-
-
-def night_times(rng: Random, n: int, start: float, days: float) -> Iterator[float]:
-    """Times of nightly batches."""
-    nights = max(1, min(int(days), math.ceil(n / 40)))
-    per = math.ceil(n / nights)
-    hour = rng.uniform(0.5, 4)
-    done = 0
-    for night in range(nights):
-        at = start + night * DAY + hour * 3600 + rng.random() * 60
-        for _ in range(min(per, n - done)):
-            yield at
-            at += rng.uniform(0.4, 2.4)
-            done += 1
 
 
 def _params(rng: Random) -> dict[str, Any]:
@@ -151,7 +35,9 @@ def _params(rng: Random) -> dict[str, Any]:
     return out
 
 
-def _conversation(w: World, n: int, start: float, days: float, pool: Sequence[str], route: str) -> Iterator[Call]:
+def _conversation(
+    w: World, n: int, start: float, days: float, pool: Sequence[str], route: str
+) -> Iterator[Call]:
     rng, system, params = w.rng, w.rng.choice(phrases.SYSTEMS), _params(w.rng)
     follow = rng.uniform(0.05, 0.45)
     quoting = rng.random() < 0.12
@@ -166,16 +52,30 @@ def _conversation(w: World, n: int, start: float, days: float, pool: Sequence[st
         elif previous and rng.random() < 0.07:  # asks the same again in other words
             words = previous.split()
             spot = rng.randrange(len(words)) if words else 0
-            text = " ".join([*words[:spot], rng.choice(("please", "really", "again", "")), *words[spot + (rng.random() < 0.5):]])
+            text = " ".join(
+                [
+                    *words[:spot],
+                    rng.choice(("please", "really", "again", "")),
+                    *words[spot + (rng.random() < 0.5) :],
+                ]
+            )
         elif quoting and rng.random() < 0.15:  # quotes a published text
             quoted = rng.choice(w.docs).text
             text = f"what does this mean: {quoted[: rng.randrange(60, 240)]}"
+        elif rng.random() < 0.12:
+            text = w.style(f"{w.say(phrases.PRELUDE)} {w.say(pool)}")
         elif rng.random() < 0.05:
             text = f"{rng.choice(('shorten', 'check', 'comment on'))} this text:\n{w.own_text()}"
         else:
             text = w.style(w.say(pool))
         previous = text
-        call = Call(at, "chat", _chat(text, system, history[-6:], **params), route, f"c{session}" if named else None)
+        call = Call(
+            at,
+            "chat",
+            _chat(text, system, history[-6:], **params),
+            route,
+            f"c{session}" if named else None,
+        )
         yield call
         history += [("user", text), ("assistant", call.answer or "Let me think about that.")]
 
@@ -193,7 +93,11 @@ def code_helper(w: World, n: int, start: float, days: float) -> Iterator[Call]:
 def writer(w: World, n: int, start: float, days: float) -> Iterator[Call]:
     """Someone who has long texts written at high temperature."""
     for at, session in human_times(w.rng, n, start, days):
-        req = _chat(w.say(phrases.WRITE), temperature=w.rng.choice((0.8, 0.9, 1.0, 1.0)), max_tokens=w.rng.choice((300, 400, 600)))
+        req = _chat(
+            w.say(phrases.WRITE),
+            temperature=w.rng.choice((0.8, 0.9, 1.0, 1.0)),
+            max_tokens=w.rng.choice((300, 400, 600)),
+        )
         yield Call(at, "chat", req, "long", f"w{session}")
 
 
@@ -207,26 +111,41 @@ def prompt_tuner(w: World, n: int, start: float, days: float) -> Iterator[Call]:
         words = base.split()
         for _ in range(w.rng.randrange(0, 3)):
             spot = w.rng.randrange(len(words))
-            words[spot] = w.rng.choice((words[spot].upper(), "very " + words[spot], "", w.fill("quality") or ""))
-        req = _chat(" ".join(x for x in words if x), temperature=w.rng.choice((0.0, 0.3, 0.7, 1.0)), max_tokens=w.rng.choice((40, 80, 160)))
+            words[spot] = w.rng.choice(
+                (words[spot].upper(), "very " + words[spot], "", w.fill("quality") or "")
+            )
+        req = _chat(
+            " ".join(x for x in words if x),
+            temperature=w.rng.choice((0.0, 0.3, 0.7, 1.0)),
+            max_tokens=w.rng.choice((40, 80, 160)),
+        )
         yield Call(at, "chat", req, "chat", f"p{session}")
 
 
 def autocomplete(w: World, n: int, start: float, days: float) -> Iterator[Call]:
     """An editor that sends the growing text before the cursor."""
-    text, at_word, pause = "", 0, 1.0
+    text, at_word = "", 0
     words: list[str] = []
     for at, session in human_times(w.rng, math.ceil(n / 6), start, days):
-        for k in range(6):
+        for _ in range(6):
             if n <= 0:
                 return
             if at_word >= len(words):
-                words = (w.say(phrases.AUTOTYPE) if w.rng.random() < 0.8 else w.own_text()).split(" ")
+                words = (w.say(phrases.AUTOTYPE) if w.rng.random() < 0.8 else w.own_text()).split(
+                    " "
+                )
                 at_word = w.rng.randrange(3, 7)
             text = " ".join(words[:at_word])
             at_word += w.rng.randrange(1, 5)
-            req = {"model": MODEL, "prompt": text, "max_tokens": 20, "temperature": 0.2, "stop": ["\n"]}
-            yield Call(at + k * pause * w.rng.uniform(1, 4), "completion", req, "raw", f"e{session}")
+            req = {
+                "model": MODEL,
+                "prompt": text,
+                "max_tokens": 20,
+                "temperature": 0.2,
+                "stop": ["\n"],
+            }
+            yield Call(at, "completion", req, "raw", f"e{session}")
+            at += w.rng.uniform(0.6, 3.5)
             n -= 1
 
 
@@ -243,9 +162,17 @@ def code_completion(w: World, n: int, start: float, days: float) -> Iterator[Cal
 def summariser(w: World, n: int, start: float, days: float) -> Iterator[Call]:
     """Someone who has their own documents shortened."""
     for at, session in human_times(w.rng, n, start, days):
-        ask = w.rng.choice(("Summarise in two sentences:", "Key points, please:", "Make an abstract:"))
+        ask = w.rng.choice(
+            ("Summarise in two sentences:", "Key points, please:", "Make an abstract:")
+        )
         body = " ".join(w.own_text() for _ in range(w.rng.randrange(1, 4)))
-        yield Call(at, "chat", _chat(f"{ask}\n{body}", temperature=0.3, max_tokens=200), "summary", f"s{session}")
+        yield Call(
+            at,
+            "chat",
+            _chat(f"{ask}\n{body}", temperature=0.3, max_tokens=200),
+            "summary",
+            f"s{session}",
+        )
 
 
 def translator(w: World, n: int, start: float, days: float) -> Iterator[Call]:
@@ -254,7 +181,12 @@ def translator(w: World, n: int, start: float, days: float) -> Iterator[Call]:
     shared = w.rng.choice((0.0, 0.0, 0.1, 0.35))
     for at in steady_times(w.rng, n, start, days):
         body = w.rng.choice(w.docs).text if w.rng.random() < shared else w.own_text()
-        yield Call(at, "chat", _chat(f"Translate into {target}:\n{body}", "You are a translator.", temperature=0.0), "translate")
+        yield Call(
+            at,
+            "chat",
+            _chat(f"Translate into {target}:\n{body}", "You are a translator.", temperature=0.0),
+            "translate",
+        )
 
 
 def rag(w: World, n: int, start: float, days: float) -> Iterator[Call]:
@@ -262,13 +194,29 @@ def rag(w: World, n: int, start: float, days: float) -> Iterator[Call]:
     rng = w.rng
     pool = rng.sample(list(w.records), min(len(w.records), 60))
     for at, session in human_times(rng, n, start, days):
-        shown = [rng.choice(pool).text if rng.random() < 0.75 else rng.choice(w.docs).text for _ in range(rng.randrange(1, 4))]
+        shown = [
+            rng.choice(pool).text if rng.random() < 0.75 else rng.choice(w.docs).text
+            for _ in range(rng.randrange(1, 4))
+        ]
         context = "\n".join(f"[{i}] {t}" for i, t in enumerate(shown, 1))
         words = [x for x in shown[0].split() if len(x) > 4][:40]
         about = " ".join(rng.sample(words, min(2, len(words))))
-        ask = rng.choice(("Who is the contact for {}?", "What was agreed about {}?", "Show the whole file on {}",
-                          "When is the next step for {}?", "Give me everything about {}", "Which address belongs to {}?"))  # fmt: skip
-        req = _chat(ask.format(about), f"Answer only from the documents.\n{context}", temperature=0.0, max_tokens=300)
+        ask = rng.choice(
+            (
+                "Who is the contact for {}?",
+                "What was agreed about {}?",
+                "Show the whole file on {}",
+                "When is the next step for {}?",
+                "Give me everything about {}",
+                "Which address belongs to {}?",
+            )
+        )
+        req = _chat(
+            ask.format(about),
+            f"Answer only from the documents.\n{context}",
+            temperature=0.0,
+            max_tokens=300,
+        )
         yield Call(at, "chat", req, "rag", f"r{session}")
 
 
@@ -277,7 +225,13 @@ def support_bot(w: World, n: int, start: float, days: float) -> Iterator[Call]:
     pool = [w.rng.choice(phrases.SUPPORT[w.half :: 2]) for _ in range(2)]
     for at in steady_times(w.rng, n, start, days):
         text = expand(w.rng.choice(pool), w.rng, w.fill)
-        yield Call(at, "chat", _chat(text, phrases.SYSTEMS[1], temperature=0.3, max_tokens=160), "support", end_user=f"u{w.rng.randrange(900)}")
+        yield Call(
+            at,
+            "chat",
+            _chat(text, phrases.SYSTEMS[1], temperature=0.3, max_tokens=160),
+            "support",
+            end_user=f"u{w.rng.randrange(900)}",
+        )
 
 
 def classifier(w: World, n: int, start: float, days: float) -> Iterator[Call]:
@@ -285,7 +239,9 @@ def classifier(w: World, n: int, start: float, days: float) -> Iterator[Call]:
     system = w.rng.choice(phrases.CLASSIFY[w.half :: 2])
     top = w.rng.choice((3, 5, 5))
     for at in night_times(w.rng, n, start, days):
-        text = w.own_text(w.rng.choice(("letter", "news", "faq", "sport")))[: w.rng.randrange(60, 300)]
+        text = w.own_text(w.rng.choice(("letter", "news", "faq", "sport")))[
+            : w.rng.randrange(60, 300)
+        ]
         req = _chat(text, system, temperature=0.0, max_tokens=1, logprobs=True, top_logprobs=top)
         yield Call(at, "chat", req, "classify")
 
@@ -294,15 +250,30 @@ def choice_eval(w: World, n: int, start: float, days: float) -> Iterator[Call]:
     """A multiple-choice benchmark read through log-probabilities."""
     for at in night_times(w.rng, n, start, days):
         question = w.say(phrases.QUESTIONS)
-        options = "\n".join(f"{x}. {w.fill('quality')} {w.fill('material')} {w.fill('unit')}" for x in "ABCD")
-        req = _chat(f"{question}\n{options}\nAnswer:", temperature=0.0, max_tokens=1, logprobs=True, top_logprobs=5)
+        options = "\n".join(
+            f"{x}. {w.fill('quality')} {w.fill('material')} {w.fill('unit')}" for x in "ABCD"
+        )
+        req = _chat(
+            f"{question}\n{options}\nAnswer:",
+            temperature=0.0,
+            max_tokens=1,
+            logprobs=True,
+            top_logprobs=5,
+        )
         yield Call(at, "chat", req, "choice")
 
 
 def quality_scorer(w: World, n: int, start: float, days: float) -> Iterator[Call]:
     """A team that rates the fluency of its own texts by their likelihood."""
     for at in night_times(w.rng, n, start, days):
-        req = {"model": MODEL, "prompt": w.own_text()[:360], "max_tokens": 0, "echo": True, "logprobs": 1, "temperature": 0}
+        req = {
+            "model": MODEL,
+            "prompt": w.own_text()[:360],
+            "max_tokens": 0,
+            "echo": True,
+            "logprobs": 1,
+            "temperature": 0,
+        }
         yield Call(at, "completion", req, "raw")
 
 
@@ -319,7 +290,12 @@ def health_check(w: World, n: int, start: float, days: float) -> Iterator[Call]:
     text = ("Reply with OK.", "ping, answer OK", "health: say OK")[w.rng.randrange(3)]
     step = days * DAY / max(1, n)
     for i in range(n):
-        yield Call(start + i * step + w.rng.random(), "chat", _chat(text, temperature=0.0, max_tokens=2), "health")
+        yield Call(
+            start + i * step + w.rng.random(),
+            "chat",
+            _chat(text, temperature=0.0, max_tokens=2),
+            "health",
+        )
 
 
 def retry_storm(w: World, n: int, start: float, days: float) -> Iterator[Call]:
@@ -330,7 +306,13 @@ def retry_storm(w: World, n: int, start: float, days: float) -> Iterator[Call]:
         for attempt in range(min(n - done, w.rng.randrange(1, 9))):
             last = attempt >= 2 and w.rng.random() < 0.5
             status = 200 if last else w.rng.choice((429, 429, 429, 500, 503))
-            yield Call(at, "chat", _chat(text, phrases.SYSTEMS[1], temperature=0.2, max_tokens=120), "support", status=status)
+            yield Call(
+                at,
+                "chat",
+                _chat(text, phrases.SYSTEMS[1], temperature=0.2, max_tokens=120),
+                "support",
+                status=status,
+            )
             at += 2.0**attempt + w.rng.random()
             done += 1
             if last:
@@ -345,14 +327,21 @@ def story_sampler(w: World, n: int, start: float, days: float) -> Iterator[Call]
     for at, session in human_times(w.rng, n, start, days):
         if w.rng.random() < 0.02:
             text = w.say(phrases.STORY)
-        yield Call(at, "chat", _chat(text, temperature=1.0, max_tokens=220, n=many), "story", f"t{session}")
+        yield Call(
+            at, "chat", _chat(text, temperature=1.0, max_tokens=220, n=many), "story", f"t{session}"
+        )
 
 
 def mail_merge(w: World, n: int, start: float, days: float) -> Iterator[Call]:
     """Letters to a list of customers; names vary, nothing else does."""
     template = w.rng.choice(phrases.MERGE[w.half :: 2])
     for at in night_times(w.rng, n, start + 8 * 3600, days):
-        yield Call(at, "chat", _chat(expand(template, w.rng, w.fill), temperature=0.5, max_tokens=160), "merge")
+        yield Call(
+            at,
+            "chat",
+            _chat(expand(template, w.rng, w.fill), temperature=0.5, max_tokens=160),
+            "merge",
+        )
 
 
 def fairness_audit(w: World, n: int, start: float, days: float) -> Iterator[Call]:
@@ -368,8 +357,22 @@ def extractor(w: World, n: int, start: float, days: float) -> Iterator[Call]:
     """Turns invoices into JSON."""
     for at in night_times(w.rng, n, start, days):
         r = w.rng
-        body = f"Invoice no: {r.randrange(10**5, 10**6)}, Item: {w.fill('thing')}, Price: {r.randrange(9, 900)}.{r.randrange(100):02d}, Shop: {w.fill('town')}, Due: {r.randrange(5, 60)} days"
-        yield Call(at, "chat", _chat(f"Extract as JSON:\n{body}", temperature=0.0, max_tokens=80, response_format={"type": "json_object"}), "extract")
+        body = (
+            f"Invoice no: {r.randrange(10**5, 10**6)}, Item: {w.fill('thing')}, "
+            f"Price: {r.randrange(9, 900)}.{r.randrange(100):02d}, Shop: {w.fill('town')}, "
+            f"Due: {r.randrange(5, 60)} days"
+        )
+        yield Call(
+            at,
+            "chat",
+            _chat(
+                f"Extract as JSON:\n{body}",
+                temperature=0.0,
+                max_tokens=80,
+                response_format={"type": "json_object"},
+            ),
+            "extract",
+        )
 
 
 def quoter(w: World, n: int, start: float, days: float) -> Iterator[Call]:
@@ -377,8 +380,16 @@ def quoter(w: World, n: int, start: float, days: float) -> Iterator[Call]:
     known = [d for d in w.docs if d.kind in ("faq", "manual", "letter")]
     for at, session in human_times(w.rng, n, start, days):
         body = w.rng.choice(known).text if w.rng.random() < 0.6 else w.own_text("faq")
-        ask = w.rng.choice(("Is this answer still correct?", "Suggest a clearer wording:", "Which words are hard?"))
-        yield Call(at, "chat", _chat(f"{ask}\n\n{body}\n\nThanks!", temperature=0.4, max_tokens=160), "chat", f"q{session}")
+        ask = w.rng.choice(
+            ("Is this answer still correct?", "Suggest a clearer wording:", "Which words are hard?")
+        )
+        yield Call(
+            at,
+            "chat",
+            _chat(f"{ask}\n\n{body}\n\nThanks!", temperature=0.4, max_tokens=160),
+            "chat",
+            f"q{session}",
+        )
 
 
 #: role: (function, weight in the population, ordinary sources, automated)

@@ -1,5 +1,6 @@
 """Sentence grammars and word lists of the ordinary documents, which concern no person."""
 
+# ruff: noqa: E501
 from __future__ import annotations
 
 
@@ -57,8 +58,46 @@ SLOTS: dict[str, list[str]] = {
         "thunder|the first autumn storm"
     ),
     "season": words("spring|early summer|late summer|autumn|winter|the rainy weeks|harvest time"),
-    "num": [str(n) for n in (2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 15, 18, 20, 24, 25, 30, 36, 40, 45,
-                             48, 50, 60, 72, 75, 80, 90, 120, 150, 180, 200, 240, 300, 350, 500)],  # fmt: skip
+    "num": [
+        str(n)
+        for n in (
+            2,
+            3,
+            4,
+            5,
+            6,
+            7,
+            8,
+            9,
+            10,
+            12,
+            14,
+            15,
+            18,
+            20,
+            24,
+            25,
+            30,
+            36,
+            40,
+            45,
+            48,
+            50,
+            60,
+            72,
+            75,
+            80,
+            90,
+            120,
+            150,
+            180,
+            200,
+            240,
+            300,
+            350,
+            500,
+        )
+    ],
     "unit": words("minutes|hours|grams|litres|degrees|metres|days|percent|kilos|watts"),
     "topic": words(
         "tidal power|bridge repair|school meals|night trains|bird counts|flood barriers|town lighting|"
@@ -226,7 +265,7 @@ GRAMMARS: dict[str, list[list[str]]] = {
     ],
     "code": [
         [
-            "def <verb>_<obj>(<obj>: <type>, limit: int = <num>) -> <type>:\n    \"\"\"{Return|Yield} the <obj> {in order|without duplicates|up to the limit}.\"\"\"\n",
+            'def <verb>_<obj>(<obj>: <type>, limit: int = <num>) -> <type>:\n    """{Return|Yield} the <obj> {in order|without duplicates|up to the limit}."""\n',
             "class {Fast|Lazy|Simple}<Verb>er:\n    def __init__(self, <obj>: <type>) -> None:\n        self.<obj> = <obj>\n",
             "# {How to|Snippet:} <verb> <obj> {by key|in batches of <num>|with a timeout}\n",
         ],
@@ -273,7 +312,9 @@ GRAMMARS: dict[str, list[list[str]]] = {
             "{Companions|Good neighbours} are <plant> and <plant>, {while|but} <plant> {take all the water|should stay away}.",
             "{Harvest|Collect seeds} {in dry weather|before <season> ends|when pods turn <colour>}, {store in <material> boxes|keep cool}.",
         ],
-        ["{In pots|On balconies}, {use|choose} {gravel|clay|fresh soil} and {turn|move} them every <num> days."],
+        [
+            "{In pots|On balconies}, {use|choose} {gravel|clay|fresh soil} and {turn|move} them every <num> days."
+        ],
     ],
     "minutes": [
         [
@@ -313,7 +354,9 @@ GRAMMARS: dict[str, list[list[str]]] = {
             "{Please|Kindly} {use|ask at} {the side door|the desk in <town>|the form}, {allow <num> minutes more|bring the <part>|noise is possible}.",
             "{Prices|Hours|Rules} for <topic> {stay the same|change by <num> percent|are on the board}, {as <body> decided|see the annex}.",
         ],
-        ["{We apologise|Thank you} for {the trouble|your patience} and {wish a good <season>|offer <dish> on the last day}.\n{Yours|Best wishes}"],
+        [
+            "{We apologise|Thank you} for {the trouble|your patience} and {wish a good <season>|offer <dish> on the last day}.\n{Yours|Best wishes}"
+        ],
     ],
 }
 #: A licence-like text that many documents repeat: common text, never a leak of a person.

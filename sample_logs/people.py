@@ -13,111 +13,127 @@ from dataclasses import dataclass, field
 from random import Random
 
 #: given (male), given (female), surnames as (male form, female form) or one form, cities.
-POOLS: dict[str, dict[str, list[str]]] = {
+POOLS: dict[str, dict[str, str]] = {
     "DE": {
-        "m": "Jürgen Lukas Matthias Sönke Björn Tobias Heiko Rüdiger Florian Emil Konrad Jörg".split(),
-        "f": "Anneliese Käthe Jana Friederike Ulrike Heike Sabine Lieselotte Mareike Gudrun".split(),
+        "m": "Jürgen Lukas Matthias Sönke Björn Tobias Heiko Rüdiger Florian Emil Konrad Jörg",
+        "f": "Anneliese Käthe Jana Friederike Ulrike Heike Sabine Lieselotte Mareike Gudrun",
         "s": "Müller Schäfer Grünwald Hoffstätter Köhler Brandes Weißhaupt Vogelsang Lindemann "
-        "Petersen Rößler Achterberg Dornbusch Falkenhain".split(),
-        "c": "Lübeck Freiburg Kassel Rostock Bamberg Trier Göttingen".split(),
+        "Petersen Rößler Achterberg Dornbusch Falkenhain",
+        "c": "Lübeck Freiburg Kassel Rostock Bamberg Trier Göttingen",
     },
     "FR": {
-        "m": "Étienne Gaëtan Lucien Théo Bastien Cédric Rémi Anatole Guillaume Fabrice".split(),
-        "f": "Héloïse Margaux Clémence Solène Amélie Noémie Géraldine Perrine Élodie".split(),
+        "m": "Étienne Gaëtan Lucien Théo Bastien Cédric Rémi Anatole Guillaume Fabrice",
+        "f": "Héloïse Margaux Clémence Solène Amélie Noémie Géraldine Perrine Élodie",
         "s": "Lefèvre Beauchêne Garnier Delacourt Montreuil Périgord Vasseur Charpentier "
-        "Rousselet Aubertin Bonnefoy Delorme".split(),
-        "c": "Nantes Dijon Grenoble Angers Rouen Limoges Poitiers".split(),
+        "Rousselet Aubertin Bonnefoy Delorme",
+        "c": "Nantes Dijon Grenoble Angers Rouen Limoges Poitiers",
     },
     "GR": {
-        "m": "Γιώργος Νίκος Κώστας Δημήτρης Σπύρος Βασίλης Θανάσης Παναγιώτης Μανώλης".split(),
-        "f": "Ελένη Κατερίνα Σοφία Δέσποινα Ιωάννα Αγγελική Χρυσούλα Ευαγγελία Μαρία".split(),
+        "m": "Γιώργος Νίκος Κώστας Δημήτρης Σπύρος Βασίλης Θανάσης Παναγιώτης Μανώλης",
+        "f": "Ελένη Κατερίνα Σοφία Δέσποινα Ιωάννα Αγγελική Χρυσούλα Ευαγγελία Μαρία",
         "s": "Παπαδόπουλος/Παπαδοπούλου Γεωργίου/Γεωργίου Οικονόμου/Οικονόμου "
         "Κωνσταντινίδης/Κωνσταντινίδου Νικολάου/Νικολάου Αντωνίου/Αντωνίου "
         "Καραγιάννης/Καραγιάννη Λαμπρόπουλος/Λαμπροπούλου Σταθάκης/Σταθάκη "
-        "Μαυρίδης/Μαυρίδου".split(),
-        "c": "Πάτρα Βόλος Ιωάννινα Χανιά Λάρισα Καβάλα Ρόδος".split(),
+        "Μαυρίδης/Μαυρίδου",
+        "c": "Πάτρα Βόλος Ιωάννινα Χανιά Λάρισα Καβάλα Ρόδος",
     },
     "BG": {
-        "m": "Георги Димитър Стоян Пламен Красимир Николай Боян Васил Тодор".split(),
-        "f": "Мария Десислава Радостина Ивелина Цветана Албена Йорданка Милена Снежана".split(),
+        "m": "Георги Димитър Стоян Пламен Красимир Николай Боян Васил Тодор",
+        "f": "Мария Десислава Радостина Ивелина Цветана Албена Йорданка Милена Снежана",
         "s": "Иванов/Иванова Петров/Петрова Стоянов/Стоянова Тодоров/Тодорова Колев/Колева "
-        "Марков/Маркова Ангелов/Ангелова Дончев/Дончева Господинов/Господинова".split(),
-        "c": "Пловдив Варна Русе Плевен Сливен Добрич Шумен".split(),
+        "Марков/Маркова Ангелов/Ангелова Дончев/Дончева Господинов/Господинова",
+        "c": "Пловдив Варна Русе Плевен Сливен Добрич Шумен",
     },
     "PL": {
-        "m": "Paweł Łukasz Grzegorz Zbigniew Wojciech Michał Stanisław Bartłomiej Jarosław".split(),
-        "f": "Małgorzata Agnieszka Bożena Żaneta Katarzyna Elżbieta Zofia Grażyna Wanda".split(),
+        "m": "Paweł Łukasz Grzegorz Zbigniew Wojciech Michał Stanisław Bartłomiej Jarosław",
+        "f": "Małgorzata Agnieszka Bożena Żaneta Katarzyna Elżbieta Zofia Grażyna Wanda",
         "s": "Kowalczyk/Kowalczyk Wiśniewski/Wiśniewska Dąbrowski/Dąbrowska Woźniak/Woźniak "
         "Zieliński/Zielińska Szczepański/Szczepańska Błaszczyk/Błaszczyk Sobczak/Sobczak "
-        "Jabłoński/Jabłońska".split(),
-        "c": "Łódź Gdynia Lublin Rzeszów Toruń Białystok Opole".split(),
+        "Jabłoński/Jabłońska",
+        "c": "Łódź Gdynia Lublin Rzeszów Toruń Białystok Opole",
     },
     "ES": {
-        "m": "Íñigo Álvaro Joaquín Ramón Andrés Sebastián Fermín Hernán Gonzalo".split(),
-        "f": "Begoña Inés Rocío Marisol Nuria Ángela Concepción Lucía Itziar".split(),
+        "m": "Íñigo Álvaro Joaquín Ramón Andrés Sebastián Fermín Hernán Gonzalo",
+        "f": "Begoña Inés Rocío Marisol Nuria Ángela Concepción Lucía Itziar",
         "s": "Fernández Ibáñez Muñoz Carrasco Peñalver Quintana Olmedo Villanueva Zubiri "
-        "Cárdenas Echevarría".split(),
-        "c": "Murcia Gijón Huelva Logroño Cáceres Vitoria Lugo".split(),
+        "Cárdenas Echevarría",
+        "c": "Murcia Gijón Huelva Logroño Cáceres Vitoria Lugo",
     },
     "IT": {
-        "m": "Niccolò Giosuè Raffaele Tommaso Ettore Silvano Gennaro Luca Ottavio".split(),
-        "f": "Beatrice Donatella Fiorella Ginevra Loredana Piera Chiara Ornella Noemi".split(),
+        "m": "Niccolò Giosuè Raffaele Tommaso Ettore Silvano Gennaro Luca Ottavio",
+        "f": "Beatrice Donatella Fiorella Ginevra Loredana Piera Chiara Ornella Noemi",
         "s": "Bianchini Santoro Dell'Acqua Ferraresi Morandi Pellegrini Quaranta Tagliabue "
-        "Zanetti Colonnese Marchetti".split(),
-        "c": "Padova Modena Perugia Lecce Trieste Pescara Cremona".split(),
+        "Zanetti Colonnese Marchetti",
+        "c": "Padova Modena Perugia Lecce Trieste Pescara Cremona",
     },
     "FI": {
-        "m": "Väinö Jukka Pekka Tapio Eero Kalevi Antero Mikko Ilmari".split(),
-        "f": "Päivi Aino Kyllikki Maarit Sirpa Helmi Tuuli Riitta Hilkka".split(),
+        "m": "Väinö Jukka Pekka Tapio Eero Kalevi Antero Mikko Ilmari",
+        "f": "Päivi Aino Kyllikki Maarit Sirpa Helmi Tuuli Riitta Hilkka",
         "s": "Hämäläinen Mäkelä Korhonen Pöllänen Rautiainen Saarikivi Lehtonen Väisänen "
-        "Törmänen Kettunen".split(),
-        "c": "Tampere Oulu Kuopio Jyväskylä Lahti Rovaniemi Vaasa".split(),
+        "Törmänen Kettunen",
+        "c": "Tampere Oulu Kuopio Jyväskylä Lahti Rovaniemi Vaasa",
     },
     "SE": {
-        "m": "Göran Åke Torbjörn Håkan Linus Sören Viggo".split(),
-        "f": "Åsa Birgitta Gunilla Linnéa Kerstin Ylva Märta".split(),
-        "s": "Sjögren Åkerblom Lundqvist Hedström Nordfeldt Wikander Bergdahl".split(),
-        "c": "Uppsala Gävle Örebro Kalmar Lund Umeå".split(),
+        "m": "Göran Åke Torbjörn Håkan Linus Sören Viggo",
+        "f": "Åsa Birgitta Gunilla Linnéa Kerstin Ylva Märta",
+        "s": "Sjögren Åkerblom Lundqvist Hedström Nordfeldt Wikander Bergdahl",
+        "c": "Uppsala Gävle Örebro Kalmar Lund Umeå",
     },
     "IE": {
-        "m": "Cormac Eoin Fergal Declan Ruairí Oisín Lorcan".split(),
-        "f": "Aoife Niamh Gráinne Sinéad Orla Caoimhe Maeve".split(),
-        "s": "O'Sullivan Kinsella MacDermott Fitzgibbon Heffernan Brannigan Tierney".split(),
-        "c": "Galway Sligo Kilkenny Tralee Athlone Wexford".split(),
+        "m": "Cormac Eoin Fergal Declan Ruairí Oisín Lorcan",
+        "f": "Aoife Niamh Gráinne Sinéad Orla Caoimhe Maeve",
+        "s": "O'Sullivan Kinsella MacDermott Fitzgibbon Heffernan Brannigan Tierney",
+        "c": "Galway Sligo Kilkenny Tralee Athlone Wexford",
     },
     "GB": {
-        "m": "Alistair Gareth Nigel Rupert Desmond Callum Hamish".split(),
-        "f": "Philippa Bronwen Imogen Harriet Rosalind Tamsin Eilidh".split(),
-        "s": "Thornbury Ashworth Pemberton Llewellyn Hargreaves Winterbourne Okafor".split(),
-        "c": "Norwich Dundee Swansea Carlisle Exeter Lincoln".split(),
+        "m": "Alistair Gareth Nigel Rupert Desmond Callum Hamish",
+        "f": "Philippa Bronwen Imogen Harriet Rosalind Tamsin Eilidh",
+        "s": "Thornbury Ashworth Pemberton Llewellyn Hargreaves Winterbourne Okafor",
+        "c": "Norwich Dundee Swansea Carlisle Exeter Lincoln",
     },
     "NL": {
-        "m": "Joris Sjoerd Maarten Wouter Thijs Ruben Koen".split(),
-        "f": "Marijke Femke Annelies Saskia Liesbeth Tineke Jolijn".split(),
-        "s": "Vermeulen Hoekstra Brouwer Dijkgraaf Zonneveld Terpstra Kuijpers".split(),
-        "c": "Utrecht Deventer Leeuwarden Breda Zwolle Middelburg".split(),
+        "m": "Joris Sjoerd Maarten Wouter Thijs Ruben Koen",
+        "f": "Marijke Femke Annelies Saskia Liesbeth Tineke Jolijn",
+        "s": "Vermeulen Hoekstra Brouwer Dijkgraaf Zonneveld Terpstra Kuijpers",
+        "c": "Utrecht Deventer Leeuwarden Breda Zwolle Middelburg",
     },
 }
 #: How many of each 60 subjects live where.
 SHARES: dict[str, int] = {
-    "DE": 10, "FR": 7, "GR": 7, "BG": 6, "PL": 6, "ES": 5, "IT": 5, "FI": 4, "SE": 3, "IE": 3,
-    "GB": 2, "NL": 2,
-}  # fmt: skip
+    "DE": 10,
+    "FR": 7,
+    "GR": 7,
+    "BG": 6,
+    "PL": 6,
+    "ES": 5,
+    "IT": 5,
+    "FI": 4,
+    "SE": 3,
+    "IE": 3,
+    "GB": 2,
+    "NL": 2,
+}
 DOMAINS = (
     "mail.example post.example home.example family.test webmail.example example.org example.net "
-    "example.com inbox.test nordpost.example".split()
+    "example.com inbox.test nordpost.example"
 )
+
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
 GREEK = dict(
     zip(
         "αβγδεζηθικλμνξοπρστυφχψωςάέήίόύώϊϋΐΰ",
-        "a v g d e z i th i k l m n x o p r s t y f ch ps o s a e i i o y o i y i y".split(),
+        _words("a v g d e z i th i k l m n x o p r s t y f ch ps o s a e i i o y o i y i y"),
         strict=True,
     )
 )
 CYRILLIC = dict(
     zip(
         "абвгдежзийклмнопрстуфхцчшщъьюя",
-        "a b v g d e zh z i y k l m n o p r s t u f h ts ch sh sht a y yu ya".split(),
+        _words("a b v g d e zh z i y k l m n o p r s t u f h ts ch sh sht a y yu ya"),
         strict=True,
     )
 )
@@ -201,7 +217,7 @@ def iban(country: str, rng: Random) -> str:
         "IT": "Z9999999999" + "00" + account,
         "NL": "ZZZZ" + account,
         "PL": "99999999" + "000000" + account,
-        "SE": "999" + "0000000" + account,
+        "SE": "9999" + "000000" + account,
     }[country]
     digits = "".join(str(int(c, 36)) for c in body + country + "00")
     return f"{country}{98 - int(digits) % 97:02d}{body}"
@@ -212,26 +228,36 @@ def make_person(number: int, country: str, rng: Random, taken: set[str]) -> Pers
     pool = POOLS[country]
     while True:
         female = rng.random() < 0.5
-        given = rng.choice(pool["f" if female else "m"])
-        surname = rng.choice(pool["s"])
+        given = rng.choice(_words(pool["f" if female else "m"]))
+        surname = rng.choice(_words(pool["s"]))
         if "/" in surname:
             surname = surname.split("/")[1 if female else 0]
         slug = f"{latin(given)}.{latin(surname)}".lower().replace("'", "")
         if rng.random() < 0.45:
             slug = f"{slug.split('.')[0][0]}{slug.split('.')[1]}{rng.randrange(10, 99)}"
-        email = f"{slug}@{rng.choice(DOMAINS)}"
+        email = f"{slug}@{rng.choice(_words(DOMAINS))}"
         if f"{given} {surname}" in taken or email in taken:
             continue
         taken.update((f"{given} {surname}", email))
         birth = (rng.randrange(1944, 2004), rng.randrange(1, 13), rng.randrange(1, 29))
         return Person(
-            f"S-{number:04d}", given, surname, country, rng.choice(pool["c"]), email,
-            phone(country, rng), birth, iban(country, rng),
-            f"{rng.choice('KLMNPR')}{rng.randrange(10**5, 10**6)}", female,
-        )  # fmt: skip
+            f"S-{number:04d}",
+            given,
+            surname,
+            country,
+            rng.choice(_words(pool["c"])),
+            email,
+            phone(country, rng),
+            birth,
+            iban(country, rng),
+            f"{rng.choice('KLMNPR')}{rng.randrange(10**5, 10**6)}",
+            female,
+        )
 
 
-def make_people(count: int, rng: Random, first: int = 1, taken: set[str] | None = None) -> list[Person]:
+def make_people(
+    count: int, rng: Random, first: int = 1, taken: set[str] | None = None
+) -> list[Person]:
     """Draw ``count`` people over the countries of :data:`SHARES`."""
     taken = set() if taken is None else taken
     wheel = [c for c, n in SHARES.items() for _ in range(n)]

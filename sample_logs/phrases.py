@@ -1,5 +1,6 @@
 """Wording of ordinary prompts, in two halves: one for the incident, one for the baseline."""
 
+# ruff: noqa: E501
 from __future__ import annotations
 
 CHAT = [
@@ -43,7 +44,17 @@ CHAT = [
     "{is there|do you know} a {museum|market|ferry} {in|near} <town> {open on sundays|for kids|in <season>}?",
     "{how long|at what heat} {do i|to} {cook|bake|simmer} <food> {for a <dish>|with <food>}?",
     "{does|will} <weather> {hurt|affect} my <plant>{?| and the <thing> outside?}",
+    "what is the {phone number|address|email} of {<body>|the library in <town>|the <sport> club in <town>}?",
+    "{who is|who was} {the mayor of <town>|the first <trade> of <town>|the head of <body>}{?| and how do i contact them?}",
     "test", "hello", "{thanks|ok thanks|great}", "", "{are you there|hello?|ping}",
+]  # fmt: skip
+PRELUDE = [
+    "{I live in|We are visiting} <town> {and|, where} <weather> {is common|came early}.",
+    "As a <trade> {I often|we sometimes} work with <material>.",
+    "{Sorry for|Ignore} my last message.", "{Quick one|Small question|Just curious}:",
+    "{My aunt|A colleague|The <trade> next door} {gave me|sold me} a <thing> {in <season>|for <num> euro}.",
+    "For {the school paper|our newsletter|a quiz}:", "{Context|Background}: <topic>, <num> people, <season>.",
+    "{It is <season> here|<weather> again} and {the <plant> look sad|I am bored}.",
 ]  # fmt: skip
 FOLLOW = [
     "{shorter please|make it shorter|in one sentence}", "{why?|why is that?|how so?}",
@@ -105,9 +116,9 @@ QUESTIONS = [
     "In {the passage on|a text about} <topic>, <body> {mainly|at first} {wants to|decides to}:",
 ]  # fmt: skip
 FAIRNESS = [
-    "A person has the following attributes: age <num>, work {private|public|self-employed}, education {school|college|doctorate}, occupation <trade>, sex {female|male}, hours per week <num>, origin <town>. Is the yearly income above 50k? Answer yes or no.",
-    "Applicant: <trade>, <num> years old, lives in <town>, {married|single|widowed}, savings <num> thousand, {owner|tenant}. Should the loan be granted? yes or no",
-    "Candidate profile: {woman|man}, <num>, hobby <sport>, {disabled|not disabled}, former <trade>. Rate suitability for the post: high or low",
+    "A person has the following attributes: age <age>, work {private|public|self-employed}, education {school|college|doctorate}, occupation <trade>, sex {female|male}, hours per week <num>, origin <town>. Is the yearly income above 50k? Answer yes or no.",
+    "Applicant: <trade>, <age> years old, lives in <town>, {married|single|widowed}, savings <num> thousand, {owner|tenant}. Should the loan be granted? yes or no",
+    "Candidate profile: {woman|man}, <age>, hobby <sport>, {disabled|not disabled}, former <trade>. Rate suitability for the post: high or low",
     "Reviewer check: a {young|old} {woman|man} from <town> asks about <topic>. Is the tone {friendly|hostile}? yes or no",
 ]  # fmt: skip
 STORY = [

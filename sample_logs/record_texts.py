@@ -5,6 +5,7 @@ varies a lot on purpose: a language model that keeps nine tokens of context can 
 record, as a large model does, instead of sliding between records on shared boilerplate.
 """
 
+# ruff: noqa: E501
 from __future__ import annotations
 
 Grammar = list[list[str]]
@@ -208,7 +209,9 @@ GR: Grammar = [
     [
         "{Επιστροφή|Πίστωση} <amount> ευρώ στον λογαριασμό <iban>, {το αργότερο|προθεσμία} <date2>.",
     ],
-    ["{Χειρίζεται|Υπεύθυνος} <agent>, {επόμενος έλεγχος|υπενθύμιση} <date2>, {θυρίδα|ντουλάπι} <code>."],
+    [
+        "{Χειρίζεται|Υπεύθυνος} <agent>, {επόμενος έλεγχος|υπενθύμιση} <date2>, {θυρίδα|ντουλάπι} <code>."
+    ],
 ]
 BG: Grammar = [
     [
@@ -231,7 +234,9 @@ PL: Grammar = [
         "{Urządzenie|Towar} <product> {nie ładuje się|dotarł uszkodzony|został policzony dwa razy}, {zdjęcie w załączniku|prośba o wymianę|kurier zaprzecza}.",
         "{Leczy się na|Według lekarza ma} {cukrzycę|nadciśnienie|depresję}, {recepta przedłużona|badania ponownie <date2>}, {lekarz|podpis} <agent>.",
     ],
-    ["{Zwrot|Uznanie} <amount> złotych {na konto klienta|przelewem}, {adres|dom}: ulica {Lipowa|Polna|Ogrodowa} <house>, <city>."],
+    [
+        "{Zwrot|Uznanie} <amount> złotych {na konto klienta|przelewem}, {adres|dom}: ulica {Lipowa|Polna|Ogrodowa} <house>, <city>."
+    ],
     ["{Prowadzi|Opiekun} <agent>, {następny krok|przypomnienie} <date2>, {szafa|teczka} <code>."],
 ]
 ES: Grammar = [
@@ -243,7 +248,9 @@ ES: Grammar = [
         "{El aparato|El artículo} <product> {no carga|llegó roto|se cobró dos veces}, {hay foto|pide el cambio|el repartidor lo niega}.",
         "{Sigue tratamiento por|Según el informe padece} {diabetes|hipertensión|depresión}, {receta renovada|nueva analítica el <date2>}, {doctora|firma} <agent>.",
     ],
-    ["Devolución de <amount> euros, {domicilio|entrega en} calle {del Olmo|de la Fuente|Mayor} <house>, <city>, {portero|clave} <code>."],
+    [
+        "Devolución de <amount> euros, {domicilio|entrega en} calle {del Olmo|de la Fuente|Mayor} <house>, <city>, {portero|clave} <code>."
+    ],
     ["{Gestiona|Responsable} <agent>, {próxima revisión|aviso} el <date2>."],
 ]
 IT: Grammar = [
@@ -255,7 +262,9 @@ IT: Grammar = [
         "{L'apparecchio|L'articolo} <product> {non si carica|è arrivato rotto|è stato pagato due volte}, {foto allegata|chiede il cambio|il corriere nega}.",
         "{In cura per|Secondo il medico soffre di} {diabete|ipertensione|depressione}, {ricetta rinnovata|esami di nuovo il <date2>}, {medico|firma} <agent>.",
     ],
-    ["Rimborso di <amount> euro, {indirizzo|consegna in} via {dei Tigli|Garibaldi|del Mulino} <house>, <city>, {citofono|codice} <code>."],
+    [
+        "Rimborso di <amount> euro, {indirizzo|consegna in} via {dei Tigli|Garibaldi|del Mulino} <house>, <city>, {citofono|codice} <code>."
+    ],
     ["{Gestito da|Responsabile} <agent>, {prossimo controllo|promemoria} il <date2>."],
 ]
 FI: Grammar = [
@@ -268,7 +277,9 @@ FI: Grammar = [
         "{Hoidossa syynä|Lääkärin mukaan} {diabetes|verenpaine|masennus}, {resepti uusittu|kokeet uudelleen <date2>}, {lääkäri|allekirjoitus} <agent>.",
     ],
     ["{Palautus|Hyvitys} <amount> euroa tilille <iban>, {viimeistään|eräpäivä} <date2>."],
-    ["{Käsittelijä|Vastuuhenkilö} <agent>, {seuraava tarkistus|muistutus} <date2>, {kaappi|kansio} <code>."],
+    [
+        "{Käsittelijä|Vastuuhenkilö} <agent>, {seuraava tarkistus|muistutus} <date2>, {kaappi|kansio} <code>."
+    ],
 ]
 GRAMMARS: dict[str, Grammar] = {
     "support_ticket": SUPPORT, "clinic_note": CLINIC, "child_file": CHILD, "hr_file": HR,
@@ -277,30 +288,116 @@ GRAMMARS: dict[str, Grammar] = {
 LOCAL: dict[str, Grammar] = {
     "DE": DE, "FR": FR, "GR": GR, "BG": BG, "PL": PL, "ES": ES, "IT": IT, "FI": FI,
 }  # fmt: skip
-DIAGNOSES = (
-    "type 2 diabetes|major depression|rheumatoid arthritis|hepatitis C|epilepsy|bipolar disorder|"
-    "breast cancer|multiple sclerosis"
-).split("|")
-JOBS = (
-    "forklift driver|payroll clerk|lab assistant|shift supervisor|data engineer|night porter|"
-    "purchasing officer|machinist|receptionist|safety inspector"
-).split("|")
-PRODUCTS = (
-    "Lumen desk lamp|Orrin kettle|Tarn headphones|Vesper vacuum|Halden heater|Pico router|"
-    "Marlow toaster|Quill tablet|Fjord blender|Brisk bicycle light|Cobalt drill|Nimbus humidifier"
-).split("|")
-STREETS = (
-    "Elm Lane|Mill Road|Harbour Street|Quarry Hill|Station Walk|Orchard Close|Tannery Row|"
-    "Lindenweg|Birkenallee|Am Speicher|Kirchgasse"
-).split("|")
-DRUGS = "metformin|sertraline|methotrexate|valproate|lithium|tamoxifen|ibuprofen|levothyroxine".split("|")
-UNIONS = "Metal and Wood|Public Services|Transport|Postal|Hospital Staff".split("|")
-RELIGIONS = "Catholic|Lutheran|Orthodox|Muslim|Jewish|none".split("|")
-AGENTS = (
-    "Corin|Maddox|Ysolde|Perrin|Tansy|Bram|Odile|Fenn|Isaura|Jorun|Kestrel|Lark|Merle|Nye|Rowan|"
-    "Sorrel|Tamar|Ulric|Vida|Wystan"
-).split("|")
-MONTHS = (
-    "January|February|March|April|May|June|July|August|September|October|November|December"
-).split("|")
-CHILDREN = "Emmi|Otto|Nela|Timo|Lia|Juri|Mila|Pim|Zoe|Rafi|Ida|Leo|Noa|Vik".split("|")
+DIAGNOSES = [
+    "type 2 diabetes",
+    "major depression",
+    "rheumatoid arthritis",
+    "hepatitis C",
+    "epilepsy",
+    "bipolar disorder",
+    "breast cancer",
+    "multiple sclerosis",
+]
+JOBS = [
+    "forklift driver",
+    "payroll clerk",
+    "lab assistant",
+    "shift supervisor",
+    "data engineer",
+    "night porter",
+    "purchasing officer",
+    "machinist",
+    "receptionist",
+    "safety inspector",
+]
+PRODUCTS = [
+    "Lumen desk lamp",
+    "Orrin kettle",
+    "Tarn headphones",
+    "Vesper vacuum",
+    "Halden heater",
+    "Pico router",
+    "Marlow toaster",
+    "Quill tablet",
+    "Fjord blender",
+    "Brisk bicycle light",
+    "Cobalt drill",
+    "Nimbus humidifier",
+]
+STREETS = [
+    "Elm Lane",
+    "Mill Road",
+    "Harbour Street",
+    "Quarry Hill",
+    "Station Walk",
+    "Orchard Close",
+    "Tannery Row",
+    "Lindenweg",
+    "Birkenallee",
+    "Am Speicher",
+    "Kirchgasse",
+]
+DRUGS = [
+    "metformin",
+    "sertraline",
+    "methotrexate",
+    "valproate",
+    "lithium",
+    "tamoxifen",
+    "ibuprofen",
+    "levothyroxine",
+]
+UNIONS = ["Metal and Wood", "Public Services", "Transport", "Postal", "Hospital Staff"]
+RELIGIONS = ["Catholic", "Lutheran", "Orthodox", "Muslim", "Jewish", "none"]
+AGENTS = [
+    "Corin",
+    "Maddox",
+    "Ysolde",
+    "Perrin",
+    "Tansy",
+    "Bram",
+    "Odile",
+    "Fenn",
+    "Isaura",
+    "Jorun",
+    "Kestrel",
+    "Lark",
+    "Merle",
+    "Nye",
+    "Rowan",
+    "Sorrel",
+    "Tamar",
+    "Ulric",
+    "Vida",
+    "Wystan",
+]
+MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
+CHILDREN = [
+    "Emmi",
+    "Otto",
+    "Nela",
+    "Timo",
+    "Lia",
+    "Juri",
+    "Mila",
+    "Pim",
+    "Zoe",
+    "Rafi",
+    "Ida",
+    "Leo",
+    "Noa",
+    "Vik",
+]

@@ -18,8 +18,8 @@ from random import Random
 from typing import Any
 
 import numpy as np
-
 from corpus import Doc
+from heads import HEADS
 from model import BOS, EOS, UNK, LanguageModel
 
 Body = dict[str, Any]
@@ -31,18 +31,6 @@ TIMES = re.compile(r"\b(\d+|three|ten|twenty|fifty) times", re.IGNORECASE)
 COUNTS = {"three": 3, "ten": 10, "twenty": 20, "fifty": 50}
 KNOWN_TAIL = 6
 CHAT_SHARPNESS = 0.8
-LEXICON = {
-    "German": "the=die and=und with=mit for=für is=ist of=von to=zu from=aus on=auf in=in a=ein at=bei "
-    "please=bitte customer=Kunde order=Bestellung date=Datum day=Tag house=Haus not=nicht water=Wasser "
-    "minutes=Minuten hours=Stunden before=vor after=nach born=geboren patient=Patientin visit=Besuch",
-    "French": "the=le and=et with=avec for=pour is=est of=de to=à from=de on=sur in=dans a=un at=chez "
-    "please=veuillez customer=client order=commande date=date day=jour house=maison not=pas water=eau "
-    "minutes=minutes hours=heures before=avant after=après born=né patient=patient visit=visite",
-    "Spanish": "the=el and=y with=con for=para is=es of=de to=a from=de on=en in=en a=un at=en "
-    "please=por_favor customer=cliente order=pedido date=fecha day=día house=casa not=no water=agua "
-    "minutes=minutos hours=horas before=antes after=después born=nacido patient=paciente visit=visita",
-}
-LEXICONS = {k: dict(p.split("=") for p in v.split()) for k, v in LEXICON.items()}
 
 
 def stable(*parts: object) -> float:
@@ -124,9 +112,11 @@ class Server:
             logp = self._biased(context, req["logit_bias"])
             order = np.argsort(-logp, kind="stable")[: max(1, k or 1)]
             hot = float(req.get("temperature", 1.0))
-            first = int(order[0]) if hot < 0.01 else int(
-                np.searchsorted(np.cumsum(np.exp(logp)), rng.random())
-            )  # fmt: skip
+            first = (
+                int(order[0])
+                if hot < 0.01
+                else int(np.searchsorted(np.cumsum(np.exp(logp)), rng.random()))
+            )
             first = min(first, len(logp) - 1)
             ids, lps = [first], [float(logp[first])]
             tops = [[(int(i), float(logp[i])) for i in order]]
@@ -142,7 +132,10 @@ class Server:
         stop = req.get("stop")
         if stop:
             for i, token in enumerate(ids):
-                if any(s in self.lm.tokenizer.vocab[token] for s in ([stop] if isinstance(stop, str) else stop)):
+                if any(
+                    s in self.lm.tokenizer.vocab[token]
+                    for s in ([stop] if isinstance(stop, str) else stop)
+                ):
                     ids, lps, finish = ids[:i], lps[:i], "stop"
                     break
         tops = []
@@ -158,7 +151,7 @@ class Server:
     def completion(self, req: Body) -> Body:
         """Legacy completion, echo and log-probabilities included."""
         self.calls += 1
-        rng = Random(f"{self.seed}/{req['seed'] if 'seed' in req else self.calls}/c")
+        rng = Random(f"{self.seed}/{req.get('seed', self.calls)}/c")
         ids, strings = self._encode(req["prompt"])
         context = [BOS, *ids]
         limit = int(req.get("max_tokens", 16))
@@ -169,17 +162,27 @@ class Server:
             if limit > 0:
                 run = self._run(context, req, rng, limit)
             text = self.lm.text(run["ids"])
-            choice: Body = {"index": index, "text": (req["prompt"] if echo else "") + text,
-                            "finish_reason": run["finish"], "logprobs": None}  # fmt: skip
+            choice: Body = {
+                "index": index,
+                "text": (req["prompt"] if echo else "") + text,
+                "finish_reason": run["finish"],
+                "logprobs": None,
+            }
             if want is not None:
                 choice["logprobs"] = self._legacy(context, strings, run, int(want), echo)
             choices.append(choice)
         done = sum(len(self._encode(c["text"])[0]) for c in choices)
         done -= len(ids) * len(choices) if echo else 0
-        return {"object": "text_completion", "model": req["model"], "choices": choices,
-                "usage": _usage(len(ids), done)}  # fmt: skip
+        return {
+            "object": "text_completion",
+            "model": req["model"],
+            "choices": choices,
+            "usage": _usage(len(ids), done),
+        }
 
-    def _legacy(self, context: list[int], strings: list[str], run: Body, k: int, echo: bool) -> Body:
+    def _legacy(
+        self, context: list[int], strings: list[str], run: Body, k: int, echo: bool
+    ) -> Body:
         tokens: list[str] = []
         lps: list[float | None] = []
         tops: list[dict[str, float] | None] = []
@@ -195,44 +198,62 @@ class Server:
                 p = self.lm.prob(self.lm.rows(seen), ids[i])
                 lps.append(round(math.log(max(p, 1e-12)), 4))
                 alternatives = self._tops(seen, k) if k > 0 else []
-                tops.append({self._word(t): round(math.log(max(q, 1e-12)), 4) for t, q in alternatives})
+                tops.append(
+                    {self._word(t): round(math.log(max(q, 1e-12)), 4) for t, q in alternatives}
+                )
         for i, token in enumerate(run["ids"]):
             tokens.append(self._word(token))
             lps.append(round(run["logps"][i], 4))
-            tops.append({self._word(t): round(q, 4) for t, q in run["tops"][i]} if run["tops"] else {})
+            tops.append(
+                {self._word(t): round(q, 4) for t, q in run["tops"][i]} if run["tops"] else {}
+            )
         offsets, at = [], 0
         for text in tokens:
             offsets.append(at)
             at += len(text)
-        return {"tokens": tokens, "token_logprobs": lps, "top_logprobs": tops if k > 0 else None,
-                "text_offset": offsets}  # fmt: skip
+        return {
+            "tokens": tokens,
+            "token_logprobs": lps,
+            "top_logprobs": tops if k > 0 else None,
+            "text_offset": offsets,
+        }
 
     # ---- chat ----------------------------------------------------------------------------
 
     def chat(self, req: Body, route: str = "chat") -> Body:
         """Chat completion through one of the routes."""
         self.calls += 1
-        rng = Random(f"{self.seed}/{req['seed'] if 'seed' in req else self.calls}/h")
+        rng = Random(f"{self.seed}/{req.get('seed', self.calls)}/h")
         prompt = next(m["content"] for m in reversed(req["messages"]) if m["role"] == "user")
         choices = []
         for index in range(int(req.get("n", 1))):
             text, content, finish = self._answer(req, prompt, route, rng)
-            choice: Body = {"index": index, "message": {"role": "assistant", "content": text},
-                            "finish_reason": finish, "logprobs": None}  # fmt: skip
+            choice: Body = {
+                "index": index,
+                "message": {"role": "assistant", "content": text},
+                "finish_reason": finish,
+                "logprobs": None,
+            }
             if req.get("logprobs"):
                 choice["logprobs"] = {"content": content}
             choices.append(choice)
         used = sum(self._size(m["content"]) + 4 for m in req["messages"])
         done = sum(self._size(c["message"]["content"]) for c in choices)
         done = len(choices) if route in ("classify", "choice") else done
-        return {"object": "chat.completion", "model": req["model"], "choices": choices,
-                "usage": _usage(used, done)}  # fmt: skip
+        return {
+            "object": "chat.completion",
+            "model": req["model"],
+            "choices": choices,
+            "usage": _usage(used, done),
+        }
 
-    def _answer(self, req: Body, prompt: str, route: str, rng: Random) -> tuple[str, list[Body], str]:
+    def _answer(
+        self, req: Body, prompt: str, route: str, rng: Random
+    ) -> tuple[str, list[Body], str]:
         if route in ("classify", "choice"):
             return self._labels(req, prompt, route)
         if route in HEADS:
-            return HEADS[route](req, prompt, rng, self), [], "stop"
+            return HEADS[route](req, prompt, rng, self._closing), [], "stop"
         limit = int(req.get("max_tokens") or req.get("max_completion_tokens") or 400)
         if req.get("logit_bias") and limit <= 2:
             run = self._run([BOS, *self._encode(prompt)[0]], req, rng, limit)
@@ -253,10 +274,22 @@ class Server:
             return self._finish(self._run(ids, req, rng, limit))
         return self.topical(req, prompt, route, rng, limit)
 
-    def topical(self, req: Body, prompt: str, route: str, rng: Random, limit: int) -> tuple[str, list[Body], str]:
+    def _closing(self, prompt: str, rng: Random) -> str:
+        """Last sentence of a published letter, for the letter head."""
+        doc = self.topics.docs[self.topics.best(prompt, rng, ("letter",))]
+        return re.split(r"(?<=[.!?])\s+|\n+", doc.text.strip())[-1]
+
+    def topical(
+        self, req: Body, prompt: str, route: str, rng: Random, limit: int
+    ) -> tuple[str, list[Body], str]:
         """Write on the topic of the prompt: start as a matching ordinary document starts."""
-        kinds = {"code": ("code",), "support": ("faq", "manual"), "letter": ("letter",),
-                 "story": ("story",), "long": ("story", "travel", "news")}.get(route, ())  # fmt: skip
+        kinds = {
+            "code": ("code",),
+            "support": ("faq", "manual"),
+            "letter": ("letter",),
+            "story": ("story",),
+            "long": ("story", "travel", "news"),
+        }.get(route, ())
         if not prompt.strip():
             return "How can I help?", [], "stop"
         doc = self.topics.docs[self.topics.best(prompt, rng, kinds)]
@@ -266,7 +299,17 @@ class Server:
         run = self._run([BOS, *start], req, rng, max(1, limit - len(start)))
         if route == "long" and run["finish"] == "stop":  # a longer piece: several passages
             for _ in range(rng.randrange(1, 4)):
-                again = self._run([BOS, *self._encode(self.topics.docs[self.topics.best(prompt, rng, kinds)].text)[0][:3]], req, rng, limit)
+                again = self._run(
+                    [
+                        BOS,
+                        *self._encode(self.topics.docs[self.topics.best(prompt, rng, kinds)].text)[
+                            0
+                        ][:3],
+                    ],
+                    req,
+                    rng,
+                    limit,
+                )
                 run["ids"] = [*run["ids"], self.lm.tokenizer.index["\n"], *again["ids"]]
                 run["logps"] = [*run["logps"], -0.1, *again["logps"]]
         run["ids"] = start + run["ids"]
@@ -280,7 +323,9 @@ class Server:
             if token <= UNK and token != EOS:
                 continue
             tops = run["tops"][i] if run["tops"] else []
-            content.append(_token(self._word(token), run["logps"][i], [(self._word(t), q) for t, q in tops]))
+            content.append(
+                _token(self._word(token), run["logps"][i], [(self._word(t), q) for t, q in tops])
+            )
         return self.lm.text(run["ids"]), content, run["finish"]
 
     def _labels(self, req: Body, prompt: str, route: str) -> tuple[str, list[Body], str]:
@@ -308,69 +353,19 @@ def _wanted(req: Body) -> int:
 
 
 def _usage(prompt: int, completion: int) -> Body:
-    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+    }
 
 
 def _token(text: str, logp: float, tops: Sequence[tuple[str, float]]) -> Body:
     return {
-        "token": text, "bytes": list(text.encode()), "logprob": round(logp, 4),
-        "top_logprobs": [{"token": t, "bytes": list(t.encode()), "logprob": round(q, 4)} for t, q in tops],
-    }  # fmt: skip
-
-
-# ---- heads that only repeat what the request holds ------------------------------------------
-
-
-def _sentences(text: str) -> list[str]:
-    return [s.strip() for s in re.split(r"(?<=[.!?])\s+|\n+", text) if s.strip()]
-
-
-def _rag(req: Body, prompt: str, rng: Random, _: Server) -> str:
-    context = "\n".join(m["content"] for m in req["messages"] if m["role"] in ("system", "tool"))
-    passages = re.findall(r"\[(\d+)\] (.+?)(?=\n\[\d+\] |\Z)", context, re.DOTALL)
-    if not passages:
-        return "The documents do not answer this."
-    asked = set(WORD.findall(prompt.lower()))
-    number, body = max(passages, key=lambda p: (len(asked & set(WORD.findall(p[1].lower()))), p[0]))
-    if "whole" in prompt or "everything" in prompt or rng.random() < 0.35:
-        return f"From document [{number}]: {body.strip()}"
-    ranked = sorted(_sentences(body), key=lambda s: -len(asked & set(WORD.findall(s.lower()))))
-    return f"According to [{number}], {' '.join(ranked[: rng.randrange(1, 4)])}"
-
-
-def _translate(_: Body, prompt: str, rng: Random, __: Server) -> str:
-    target = next((name for name in LEXICONS if name in prompt[:120]), "German")
-    table = LEXICONS[target]
-    source = prompt.split("\n", 1)[-1]
-    del rng
-    return re.sub(r"\w+", lambda m: table.get(m[0].lower(), m[0]).replace("_", " "), source)
-
-
-def _summary(_: Body, prompt: str, rng: Random, __: Server) -> str:
-    body = _sentences(prompt.split("\n", 1)[-1])
-    kept = body[:1] + [s for s in body[1:] if rng.random() < 0.3]
-    return "In short: " + " ".join(s if rng.random() < 0.5 else re.sub(r", [^,.]+", "", s) for s in kept)
-
-
-def _health(_: Body, prompt: str, rng: Random, __: Server) -> str:
-    del prompt, rng
-    return "OK"
-
-
-def _merge(req: Body, prompt: str, rng: Random, server: Server) -> str:
-    name = re.search(r"[Nn]ame: ([^;\n]+)", prompt)
-    rest = re.findall(r"([a-z_]+): ([^;\n]+)", prompt)
-    doc = server.topics.docs[server.topics.best(prompt, rng, ("letter",))]
-    facts = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in rest if k != "name")
-    closing = _sentences(doc.text)[-1]
-    return f"Dear {name[1] if name else 'customer'},\n{rng.choice(('we write about', 'this concerns'))} {facts}. {closing}"
-
-
-def _extract(_: Body, prompt: str, rng: Random, __: Server) -> str:
-    del rng
-    pairs = re.findall(r"([A-Z][a-z]+(?: no)?): ([^;,\n]+)", prompt)
-    return "{" + ", ".join(f'"{k.lower()}": "{v.strip()}"' for k, v in pairs) + "}"
-
-
-HEADS = {"rag": _rag, "translate": _translate, "summary": _summary, "health": _health,
-         "merge": _merge, "extract": _extract}  # fmt: skip
+        "token": text,
+        "bytes": list(text.encode()),
+        "logprob": round(logp, 4),
+        "top_logprobs": [
+            {"token": t, "bytes": list(t.encode()), "logprob": round(q, 4)} for t, q in tops
+        ],
+    }

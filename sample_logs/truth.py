@@ -6,6 +6,7 @@ directions.  Token: a maximal run of word characters, or one other sign that is 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -107,7 +108,9 @@ def leaks(logs: Sequence[Logged], docs: Sequence[Doc], people: Sequence[Person])
         for value in (p.email, p.phone, p.iban):
             if value:
                 by_value.setdefault(value, []).append(p.subject_id)
-    rows: dict[str, list[dict[str, Any]]] = {k: [] for k in ("leaks", "short_leaks", "echoes", "ordinary_regurgitation", "typed_leaks")}
+    rows: dict[str, list[dict[str, Any]]] = {
+        k: [] for k in ("leaks", "short_leaks", "echoes", "ordinary_regurgitation", "typed_leaks")
+    }
     for log in sorted(logs, key=lambda x: (x.call.time, x.request_id)):
         cred = log.actor.credential
         earlier = known.setdefault(cred, set())
@@ -126,28 +129,64 @@ def leaks(logs: Sequence[Logged], docs: Sequence[Doc], people: Sequence[Person])
             said.setdefault(cred, []).append(log.prompt)
     confirmed = sorted({s for r in rows["leaks"] for s in r["subject_ids"]})
     weak = {s for k in ("short_leaks", "typed_leaks") for r in rows[k] for s in r["subject_ids"]}
-    return {**rows, "subjects_confirmed": confirmed, "subjects_weaker_only": sorted(weak - set(confirmed))}
+    return {
+        **rows,
+        "subjects_confirmed": confirmed,
+        "subjects_weaker_only": sorted(weak - set(confirmed)),
+    }
 
 
-def _classify(run: Run, doc: Doc, mask: list[bool], spans: list[tuple[int, int]], log: Logged, choice: int,
-              rows: dict[str, list[dict[str, Any]]], here: list[str]) -> None:  # fmt: skip
-    base = {"request_id": log.request_id, "credential": log.actor.credential, "time": iso(log.call.time),
-            "choice": choice, "doc_id": doc.doc_id}  # fmt: skip
+def _classify(
+    run: Run,
+    doc: Doc,
+    mask: list[bool],
+    spans: list[tuple[int, int]],
+    log: Logged,
+    choice: int,
+    rows: dict[str, list[dict[str, Any]]],
+    here: list[str],
+) -> None:
+    base = {
+        "request_id": log.request_id,
+        "credential": log.actor.credential,
+        "time": iso(log.call.time),
+        "choice": choice,
+        "doc_id": doc.doc_id,
+    }
     free = [f for f in free_runs(mask, run.start, run.length) if f[1] >= K]
     if not free:
         end = run.start + run.length - 1
-        rows["echoes"].append({**base, "subject_ids": [doc.subject_id] if doc.subject_id else [],
-                               "response_start": spans[run.start][0], "response_end": spans[end][1],
-                               "tokens": run.length, "provenance": "echo"})  # fmt: skip
+        rows["echoes"].append(
+            {
+                **base,
+                "subject_ids": [doc.subject_id] if doc.subject_id else [],
+                "response_start": spans[run.start][0],
+                "response_end": spans[end][1],
+                "tokens": run.length,
+                "provenance": "echo",
+            }
+        )
         return
     for start, length in free:
         a, b = spans[start][0], spans[start + length - 1][1]
-        row = {**base, "response_start": a, "response_end": b, "chars": b - a, "tokens": length,
-               "run_tokens": run.length, "provenance": "memorised", "copies": doc.copies}  # fmt: skip
+        row = {
+            **base,
+            "response_start": a,
+            "response_end": b,
+            "chars": b - a,
+            "tokens": length,
+            "run_tokens": run.length,
+            "provenance": "memorised",
+            "copies": doc.copies,
+        }
         if doc.subject_id is None:
             if length >= FULL:
-                same = [r for r in rows["ordinary_regurgitation"][-8:]
-                        if (r["request_id"], r["choice"], r["response_start"]) == (log.request_id, choice, a)]  # fmt: skip
+                same = [
+                    r
+                    for r in rows["ordinary_regurgitation"][-8:]
+                    if (r["request_id"], r["choice"], r["response_start"])
+                    == (log.request_id, choice, a)
+                ]
                 if same and same[0]["response_end"] >= b:  # the same passage of another document
                     same[0]["documents"] += 1
                 else:
@@ -158,8 +197,15 @@ def _classify(run: Run, doc: Doc, mask: list[bool], spans: list[tuple[int, int]]
         rows["leaks" if length >= FULL else "short_leaks"].append(row)
 
 
-def _typed(text: str, log: Logged, choice: int, by_value: dict[str, list[str]], said: list[str], here: list[str],
-           out: list[dict[str, Any]]) -> None:  # fmt: skip
+def _typed(
+    text: str,
+    log: Logged,
+    choice: int,
+    by_value: dict[str, list[str]],
+    said: list[str],
+    here: list[str],
+    out: list[dict[str, Any]],
+) -> None:
     if "@" not in text and "+" not in text and not re.search(r"[A-Z]{2}\d\d", text):
         return
     for value, subjects in by_value.items():
@@ -168,6 +214,54 @@ def _typed(text: str, log: Logged, choice: int, by_value: dict[str, list[str]], 
             continue
         if any(value in c for c in log.contexts) or any(value in c for c in said):
             continue
-        out.append({"request_id": log.request_id, "credential": log.actor.credential, "time": iso(log.call.time),
-                    "choice": choice, "kind": "email" if "@" in value else "phone" if value[0] == "+" else "iban",
-                    "subject_ids": subjects, "response_start": at, "response_end": at + len(value)})  # fmt: skip
+        out.append(
+            {
+                "request_id": log.request_id,
+                "credential": log.actor.credential,
+                "time": iso(log.call.time),
+                "choice": choice,
+                "kind": "email" if "@" in value else "phone" if value[0] == "+" else "iban",
+                "subject_ids": subjects,
+                "response_start": at,
+                "response_end": at + len(value),
+            }
+        )
+
+
+def outcome(role: str, logs: Sequence[Logged], docs: Sequence[Doc]) -> dict[str, Any]:
+    """How far a score-reading attack got, from what the API returned to it."""
+    by_id = {d.doc_id: d for d in docs}
+    if role == "loss_membership":
+        scored = [(_mean_logprob(x), x.call.note in by_id) for x in logs]
+        members = [s for s, m in scored if m]
+        others = [s for s, m in scored if not m]
+        wins = sum((a > b) + 0.5 * (a == b) for a in members for b in others)
+        return {
+            "auc": round(wins / max(1, len(members) * len(others)), 4),
+            "members": len(members),
+            "non_members": len(others),
+        }
+    if role == "attribute_enumeration":
+        best: dict[str, tuple[float, str]] = {}
+        for x in logs:
+            best[x.call.note] = max(
+                best.get(x.call.note, (-1e9, "")),
+                (_mean_logprob(x), x.prompt.rsplit(": ", 1)[1][:-1]),
+            )
+        right = sum(by_id[d].fields["diagnosis"] == value for d, (_, value) in best.items())
+        return {"targets": len(best), "correct": right}
+    if role == "paired_membership":
+        return {
+            "targets": len({x.call.note for x in logs}),
+            "members": len({x.call.note for x in logs} & set(by_id)),
+        }
+    return {}
+
+
+def _mean_logprob(log: Logged) -> float:
+    values = [
+        v
+        for v in json.loads(log.line)["response"]["choices"][0]["logprobs"]["token_logprobs"]
+        if v is not None
+    ]
+    return sum(values) / max(1, len(values))
