@@ -201,7 +201,8 @@ def scope(
     replayed = None
     with _stage(case, Stage.REPLAY, base, skipped) as go:
         if go:
-            replayed = replay(case, baseline=inputs.baseline, progress=progress)
+            calibration = _calibration(case, inputs, base["inputs"], progress)
+            replayed = replay(case, baseline=calibration, progress=progress)
     counted = None
     with _stage(case, Stage.SCOPE, base, skipped) as go:
         if go:
@@ -300,6 +301,30 @@ def _stage(
     case.mark_stage(stage, "all", digest)
 
 
+def _calibration(
+    case: Case,
+    inputs: _Inputs,
+    digests: dict[str, list[str]],
+    progress: ProgressCallback | None,
+) -> Path | None:
+    """Return a calibration file: the one given, or one made from the logs given in its place."""
+    from irkit.analyzers.baseline import is_calibration
+
+    given = inputs.baseline
+    if given is None or (given.is_file() and is_calibration(given)):
+        return given
+    name = hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()[:16]
+    made = case.path / "baselines" / f"{name}.irkit-baseline"
+    if not made.exists():
+        made.parent.mkdir(exist_ok=True)
+        work = made.with_suffix(".work")
+        shutil.rmtree(work, ignore_errors=True)
+        make_baseline(
+            [given], made, corpus=inputs.corpus, work=work, clock=case.clock, progress=progress
+        )
+    return made
+
+
 def make_baseline(
     logs: Sequence[Path],
     out: Path,
@@ -390,6 +415,34 @@ def export(case: Case, out: Path, *, reveal: bool = False) -> list[Path]:
     if case.writable:
         case.custody.append("export", files=[path.name for path in paths], reveal=reveal)
     return paths
+
+
+def explain(case: Case, finding_id: str) -> list[str]:
+    """Say in sentences why an actor was flagged and what else could explain it."""
+    from irkit.analyzers import explain as tell
+
+    return tell(case, finding_id)
+
+
+def catalogue(what: str) -> tuple[list[dict[str, Any]], list[str]]:
+    """What irkit knows of a kind, one row each, and the plug-ins that failed to load.
+
+    Args:
+        what: ``formats``, ``detectors``, ``regimes`` or ``steps``.
+    """
+    if what == "formats":
+        from irkit.ingest.registry import registry
+
+        formats = registry()
+        return formats.rows(), [f"{broken.name}: {broken.reason}" for broken in formats.broken]
+    if what == "detectors":
+        from irkit.analyzers import load_detectors
+
+        known = load_detectors()
+        return known.rows(), [f"{warning.plugin}: {warning.reason}" for warning in known.warnings]
+    from irkit.playbook.engine import list_regimes, list_steps
+
+    return (list_regimes() if what == "regimes" else list_steps()), []
 
 
 def verify(case: Case, *, progress: ProgressCallback | None = None) -> VerifyResult:
@@ -496,9 +549,11 @@ __all__ = [
     "VerifyResult",
     "assess",
     "batch",
+    "catalogue",
     "configure",
     "contain",
     "demo",
+    "explain",
     "export",
     "make_baseline",
     "notify",
