@@ -1,0 +1,79 @@
+"""Amazon Bedrock model invocation logs (S3 and CloudWatch Logs)."""
+
+from __future__ import annotations
+
+from irkit.ingest.format import Capability, Format, Source
+
+_HAS = frozenset({Capability.CREDENTIAL, Capability.CONTENT, Capability.PARAMS, Capability.STATUS})
+
+FORMAT = Format(
+    id="bedrock_invocation",
+    title="Amazon Bedrock model invocation log",
+    source=Source(
+        "Amazon Bedrock user guide: model invocation logging",
+        "https://docs.aws.amazon.com/bedrock/latest/userguide/model-invocation-logging.html",
+    ),
+    order=10,
+    capabilities=_HAS,
+    absent=(
+        "No client address, user agent, HTTP status or logprobs; the address is in CloudTrail"
+        " under the same request id. Bodies over 100 KB lie in separate objects."
+    ),
+    signature_paths={"schema": "$.schemaType"},
+    signature="schema = 'ModelInvocationLog'",
+    paths={
+        "event_time": "$.timestamp",
+        "request_id": "$.requestId",
+        "credential_id": "$.identity.arn",
+        "tenant_id": "$.accountId",
+        "endpoint": "$.region",
+        "model_requested": "$.modelId",
+        "log_operation": "$.operation",
+        "error_type": "$.errorCode",
+        "input_tokens": "$.input.inputTokenCount",
+        "output_tokens": "$.output.outputTokenCount",
+        "input_external": "$.input.inputBodyS3Path",
+        "output_external": "$.output.outputBodyS3Path",
+        "session_id": (
+            "$.requestMetadata.session_id",
+            "$.requestMetadata.sessionId",
+            "$.requestMetadata.session",
+            "$.requestMetadata.conversation_id",
+        ),
+        "end_user_id": (
+            "$.requestMetadata.user_id",
+            "$.requestMetadata.userId",
+            "$.requestMetadata.user",
+        ),
+        "client_ip": ("$.requestMetadata.client_ip", "$.requestMetadata.sourceIp"),
+    },
+    json_paths={
+        "request": "$.input.inputBodyJson",
+        "response": "$.output.outputBodyJson",
+        "tags": "$.requestMetadata",
+    },
+    columns={
+        "provider": "'aws.bedrock'",
+        "credential_kind": "'iam_arn'",
+        "operation": (
+            "CASE WHEN starts_with(log_operation, 'Converse') THEN 'chat'"
+            " WHEN contains(model_requested, 'embed') THEN 'embeddings'"
+            " ELSE 'text_completion' END"
+        ),
+        "stream": (
+            "CASE WHEN log_operation IN ('InvokeModelWithResponseStream', 'ConverseStream')"
+            " THEN true WHEN log_operation IS NOT NULL THEN false END"
+        ),
+        "content_state": (
+            "CASE WHEN (request IS NULL AND input_external IS NOT NULL)"
+            " OR (response IS NULL AND output_external IS NOT NULL) THEN 'external_missing' END"
+        ),
+        "warning": (
+            "CASE WHEN (request IS NULL AND input_external IS NOT NULL)"
+            " OR (response IS NULL AND output_external IS NOT NULL)"
+            " THEN 'body_in_separate_object' END"
+        ),
+    },
+    failures_logged=True,
+    hints=("BedrockModelInvocationLogs",),
+)
