@@ -499,14 +499,11 @@ def export(session: Session, case_path: Path, out: Path, reveal: bool) -> None:
 @pass_session
 def status(session: Session, case_path: Path) -> None:
     """What happened, how sure it is, how long is left, what to do next."""
-    from irkit.packet.export import summary
-    from irkit.playbook import next_step
+    from irkit import flow
 
     with _reading(session, case_path) as case:
-        facts = summary(case)
-        step = next_step(case)
-    facts["next_step"] = step
-    session.emit(facts, _summary_text(facts) + f"\nNext step: {step}")
+        facts = flow.status(case)
+    session.emit(facts, "\n".join((_summary_text(facts), *_next_text(facts))))
 
 
 @cli.command()
@@ -728,6 +725,20 @@ def _summary_text(facts: dict[str, Any]) -> str:
     if isinstance(promise, dict) and promise.get("text"):
         lines.append(f"Promise     {promise['text']}")
     return "\n".join(lines)
+
+
+def _next_text(facts: dict[str, Any]) -> list[str]:
+    coming, step = facts["next_deadline"], facts["next_step"]
+    if coming is None:
+        deadline = "none runs yet: confirm the awareness, then irkit assess CASE"
+    elif coming["hours_left"] < 0:
+        deadline = f"{coming['rule']} PASSED {-coming['hours_left']} h ago ({coming['at']})"
+    else:
+        deadline = f"{coming['rule']} in {coming['hours_left']} h ({coming['at']})"
+    lines = [f"Deadline    {deadline}"]
+    if step is not None:
+        lines.append(f"Next step   {step['title']}  ({step['id']})")
+    return lines
 
 
 def _entry_text(row: dict[str, Any]) -> str:

@@ -417,6 +417,30 @@ def export(case: Case, out: Path, *, reveal: bool = False) -> list[Path]:
     return paths
 
 
+def status(case: Case) -> dict[str, Any]:
+    """What happened, how sure it is, how long is left and what comes next, as data.
+
+    Works on a case opened for reading: nothing is recomputed or stored.
+    """
+    from irkit.case import views
+    from irkit.packet.export import summary
+    from irkit.playbook import steps
+
+    facts = summary(case)
+    coming = views.next_deadline(case.con, case.clock())
+    facts["next_deadline"] = None
+    if coming is not None and coming.at is not None:
+        facts["next_deadline"] = {
+            "at": coming.at.isoformat(),
+            "hours_left": round((coming.at - case.clock()).total_seconds() / 3600, 1),
+            "regime": coming.regime,
+            "rule": coming.rule,
+        }
+    first = next((v for v in steps(case) if v.state in ("in_progress", "open")), None)
+    facts["next_step"] = {"id": first.step.id, "title": first.step.title} if first else None
+    return facts
+
+
 def explain(case: Case, finding_id: str) -> list[str]:
     """Say in sentences why an actor was flagged and what else could explain it."""
     from irkit.analyzers import explain as tell
@@ -434,7 +458,7 @@ def catalogue(what: str) -> tuple[list[dict[str, Any]], list[str]]:
         from irkit.ingest.registry import registry
 
         formats = registry()
-        return formats.rows(), [f"{broken.name}: {broken.reason}" for broken in formats.broken]
+        return formats.rows(), formats.warnings()
     if what == "detectors":
         from irkit.analyzers import load_detectors
 
@@ -564,5 +588,6 @@ __all__ = [
     "sample_clock",
     "sample_dir",
     "scope",
+    "status",
     "verify",
 ]
