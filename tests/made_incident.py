@@ -209,3 +209,22 @@ def make_incident(
             [datetime(2026, 10, 15, 8, 30)],  # noqa: DTZ001
         )
     return case
+
+
+FACTS = """
+controller.name = "Helpdesk Example GmbH"
+controller.country = "DE"
+controller.role = "controller"
+dpo.name = "Dana Beispiel"
+dpo.email = "dpo@helpdesk.example"
+timeline.awareness_at = 2026-10-15T10:30:00+02:00
+"""
+
+SIGNED = (
+    FACTS
+    + """
+timeline.ongoing = "no"
+risk.level = "high"
+sign_off = [{ name = "Erika Beispiel", role = "decision", at = 2026-10-16T09:00:00+02:00 }]
+"""
+)

@@ -22,13 +22,15 @@ def rich(markup: str, style: str = "body") -> Paragraph:
     return Paragraph(markup, styles()[style])
 
 
-def cell(value: object, style: str = "cell") -> Cell:
-    """One table cell: a flowable as it is, anything else as limited safe text."""
+def cell(value: object, style: str = "cell", width: float = 0) -> Cell:
+    """One table cell: a flowable as it is, anything else as safe text that fits on a page."""
     if isinstance(value, Flowable):
         return value
     if isinstance(value, list):
-        return [cell(item, style) for item in value]
-    return Paragraph(safe(value, CELL_LIMIT), styles()[style])
+        return [cell(item, style, width) for item in value]
+    # About 48 lines of the column's width: a row that is not split must fit on a page.
+    limit = min(CELL_LIMIT, int(width * 10)) if width else CELL_LIMIT
+    return Paragraph(safe(value, limit), styles()[style])
 
 
 def table(
@@ -38,8 +40,9 @@ def table(
     *,
     mono: Sequence[int] = (),
     highlight: Sequence[int] = (),
-) -> Table:
-    """A table with a repeated head; rows may split over pages.
+    split: bool = False,
+) -> Flowable:
+    """A table with a repeated head; short tables stay on one page.
 
     Args:
         head: column titles.
@@ -47,10 +50,11 @@ def table(
         widths: column widths in points.
         mono: columns set in the mono font (hashes, ids).
         highlight: indexes of rows on a warm ground; their text must say why, too.
+        split: let a row run over pages; only for rows that can be taller than a page.
     """
     body = [[cell(h, "head") for h in head]]
     body += [
-        [cell(value, "mono" if i in mono else "cell") for i, value in enumerate(row)]
+        [cell(value, "mono" if i in mono else "cell", widths[i]) for i, value in enumerate(row)]
         for row in rows
     ]
     style: list[tuple[Any, ...]] = [
@@ -65,10 +69,12 @@ def table(
         ("RIGHTPADDING", (0, 0), (-1, -1), 5),
     ]
     style += [("BACKGROUND", (0, i + 1), (-1, i + 1), WASH) for i in highlight]
-    made = Table(body, colWidths=list(widths), repeatRows=1, splitByRow=1, splitInRow=1)
+    made = Table(
+        body, colWidths=list(widths), repeatRows=1, splitByRow=1, splitInRow=1 if split else 0
+    )
     made.setStyle(style)
     made.spaceAfter = 10
-    return made
+    return KeepTogether([made]) if len(body) <= 7 and not split else made
 
 
 def pairs(rows: Iterable[tuple[str, object]], width: float, label: float = 150) -> Table:

@@ -99,16 +99,15 @@ def build_packet(
     packet = _numbered(case, facts, result, phase, last)
     data = packet.as_json()
     digest = hashlib.sha256(data).hexdigest()
-    pdf = attach(lay_out(lambda: story(packet, digest, paper), packet.head, digest, paper), data,
-                 packet.head)  # fmt: skip
     texts = annexes(case, packet, digest)
     fact_texts = {key: shown(value, result.zone) for key, value in facts.values.items()}
-    scan = selfscan(
-        case,
-        {**pdf_texts(pdf), JSON: data.decode("utf-8"), **texts},
-        own_contacts=[fact_texts[key] for key in CONTACT_KEYS if key in fact_texts],
-        facts=fact_texts,
-    )
+    own = [fact_texts[key] for key in sorted(CONTACT_KEYS) if key in fact_texts]
+    # Data and annexes first, so that a leak is found before the pages are drawn.
+    written_texts = {JSON: data.decode("utf-8"), **texts}
+    selfscan(case, written_texts, own_contacts=own, facts=fact_texts)
+    pages = lay_out(lambda: story(packet, digest, paper), packet.head, digest, paper)
+    pdf = attach(pages, data, packet.head)
+    scan = selfscan(case, {**pdf_texts(pdf), **written_texts}, own_contacts=own, facts=fact_texts)
     files: dict[str, bytes] = {PDF: pdf, JSON: data}
     files |= {name: text.encode("utf-8", "replace") for name, text in sorted(texts.items())}
     files[PDF + ".sha256"] = f"{hashlib.sha256(pdf).hexdigest()}  {PDF}\n".encode()
@@ -145,10 +144,10 @@ def build_packet(
 def _check_phase(phase: Phase, last: _Frozen | None) -> None:
     if last is None or last.draft:
         return
-    if last.phase == Phase.COMPLETE.value and phase is Phase.PRELIMINARY:
+    if phase is Phase.PRELIMINARY and last.phase != Phase.PRELIMINARY.value:
         raise UsageError(
-            "this case already has a signed complete packet",
-            "build a supplementary one for what changed since",
+            f"this case already has a signed {last.phase} packet, {last.number:03d}",
+            "build a supplementary or complete one for what changed since",
         )
 
 

@@ -292,11 +292,7 @@ def _duties(packet: Packet, width: float) -> list[Flowable]:
 
 
 def _limits(duty: Row) -> str:
-    lines = [
-        f"{i['local']}{' (end of the day before)' if i['whole_day'] else ''}: {i['kind']} "
-        f"[{i['certainty']}]"
-        for i in duty["instants"]
-    ]
+    lines = [f"{i['local']}: {i['kind']} [{i['certainty']}]" for i in duty["instants"]]
     return "\n".join(lines) or duty["clock"]
 
 

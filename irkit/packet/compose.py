@@ -14,6 +14,7 @@ from irkit.packet.words import NOT_KNOWN, count_words, shown, stamp
 from irkit.playbook import exposed
 from irkit.playbook.assessment import Assessment, instant_dict
 from irkit.playbook.authorities import addressees, concerned
+from irkit.playbook.clocks import Instant, zone_of
 from irkit.playbook.collectors import CHECKS
 from irkit.playbook.engine import steps
 from irkit.playbook.facts import Facts, Gap, completeness
@@ -360,6 +361,14 @@ def _open_points(facts: Facts, gaps: Sequence[Gap], zone: str) -> list[Row]:
     return rows
 
 
+def _end(instant: Instant, zone: str) -> str:
+    """The end in local time; a period of days ends with a day, not at the midnight after it."""
+    if instant.whole_day:
+        last = (instant.at_utc - timedelta(seconds=1)).astimezone(zone_of(zone))
+        return f"end of {last.date().isoformat()}"
+    return stamp(instant.at_utc, zone)
+
+
 def _obligations(result: Assessment, zone: str) -> list[Row]:
     return [
         {
@@ -374,7 +383,7 @@ def _obligations(result: Assessment, zone: str) -> list[Row]:
             "wording": o.rule.wording,
             "source": o.rule.source,
             "certainty": o.rule.certainty,
-            "instants": [{**instant_dict(i), "local": stamp(i.at_utc, zone)} for i in o.instants],
+            "instants": [{**instant_dict(i), "local": _end(i, zone)} for i in o.instants],
         }
         for o in result.obligations
     ]

@@ -49,8 +49,8 @@ def timeline(case: Case, facts: Facts, result: Assessment) -> list[Row]:
         "risk.decided_at": "risk decided",
     }
     for key, what in names.items():
-        who = "people" if facts.sources.get(key) == "you" else "irkit"
-        add(facts.instant(key), what, "response", f"facts ({who}): {key}")
+        who = "stated by people" if facts.sources.get(key) == "you" else "from the case"
+        add(facts.instant(key), what, "response", who)
     for entry in awareness_history(case):
         words = f"awareness corrected from {entry['was']} to {entry['is']}: {entry['reason']}"
         add(datetime.fromisoformat(entry["at"]), words, "response", "case history")

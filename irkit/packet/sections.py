@@ -176,7 +176,7 @@ def _art33(packet: Packet, width: float) -> list[Flowable]:
             "stable key in packet.json and stands in the form-fill sheet.",
             "small",
         ),
-        table(("Art.", "Asks for", "Answer"), rows, (48, 118, width - 166)),
+        table(("Art.", "Asks for", "Answer"), rows, (48, 118, width - 166), split=True),
     ]
 
 
@@ -260,7 +260,7 @@ def _how(packet: Packet, width: float) -> list[Flowable]:
                     )
                     for f in packet.findings
                 ],
-                (95, 72, 28, 58, 78, 46, width - 377),
+                (90, 68, 28, 66, 78, 48, width - 378),
             ),
         ]
     else:
@@ -271,7 +271,7 @@ def _how(packet: Packet, width: float) -> list[Flowable]:
 def _p(finding: Row) -> str:
     if finding["p_value"] is None:
         return f"none ({finding['p_kind']})"
-    return f"{finding['p_value']:.2g} ({finding['p_kind']})"
+    return f"{finding['p_value']:.2g}\n({finding['p_kind']})"
 
 
 def _scope(packet: Packet, width: float) -> list[Flowable]:

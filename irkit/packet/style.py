@@ -40,6 +40,7 @@ WASH = HexColor("#fdf3ea")
 
 #: Longest text in one table cell; the full text is in the embedded JSON.
 CELL_LIMIT = 900
+_MAX_BREAKS = 12
 
 
 @lru_cache(maxsize=1)
@@ -78,20 +79,26 @@ def safe(text: object, limit: int = 0) -> str:
     as its code point, like ``[U+4E2D]``, so that nothing disappears unseen.
     """
     flat = _STAMP.sub(r"\1 \2\3", plain(text, keep_breaks=True))
-    if limit and len(flat) > limit:
-        flat = flat[:limit] + " … (continued in packet.json)"
-    if flat.isascii():
+    if flat.isascii() and not limit:
         return escape(flat).replace("\n", "<br/>")
     sans, mono = _glyphs()
-    out = []
+    out: list[str] = []
+    size = breaks = 0
     for char in flat:
+        if limit and size >= limit:
+            out.append(" … (continued in packet.json)")
+            break
+        size += 1
         if char == "\n":
-            out.append("<br/>")
+            # A cell of nothing but line breaks must not grow past its page.
+            breaks += 1
+            out.append(" " if limit and breaks > _MAX_BREAKS else "<br/>")
         elif ord(char) in sans:
             out.append(escape(char))
         elif ord(char) in mono:
             out.append(f'<font name="{MONO}">{escape(char)}</font>')
         else:
+            size += 7
             out.append(f"[U+{ord(char):04X}]")
     return "".join(out)
 

@@ -270,9 +270,7 @@ def check(key: str, value: object) -> None:
 
 def _aware(key: str, value: datetime) -> None:
     if value.tzinfo is None or value.utcoffset() is None:
-        raise UsageError(
-            f"'{key}': the time names no zone", "write it like 2026-11-24T09:30:00+01:00"
-        )
+        raise UsageError(f"'{key}' names no time zone", "write it like 2026-11-24T09:30:00+01:00")
 
 
 def _fits(item: Field, value: object) -> bool:

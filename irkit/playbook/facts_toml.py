@@ -253,6 +253,12 @@ def _render(value: object) -> str:
 
 
 def _string(text: str) -> str:
-    """A TOML basic string: JSON's escapes are TOML's too, but for DEL and lone surrogates."""
-    clean = text.encode("utf-8", "replace").decode("utf-8")
-    return json.dumps(clean, ensure_ascii=False).replace("\x7f", "\\u007F")
+    """A TOML basic string; controls and hidden or reordering characters are written as escapes."""
+    kept = text.encode("utf-8", "replace").decode("utf-8")
+    body = json.dumps(kept, ensure_ascii=False)
+    return "".join(c if c == " " or c.isprintable() else _escape(c) for c in body)
+
+
+def _escape(char: str) -> str:
+    code = ord(char)
+    return f"\\u{code:04X}" if code < 0x10000 else f"\\U{code:08X}"

@@ -44,14 +44,14 @@ BASE = {"simple": 1, "behavioural": 2, "financial": 3, "sensitive": 4}
 _SENSITIVE = (
     "health", "medical", "diagnosis", "diagnos", "patient", "genetic", "biometric", "religio",
     "politic", "union", "ethnic", "racial", "sex", "orientation", "criminal", "conviction",
-    "art9", "art10", "special", "disab", "treatment", "medication",
+    "art9", "art10", "special", "disabil", "treatment", "medication",
 )  # fmt: skip
 _CANDIDATE = ("nrp", "nationality", "belief", "medical_id", "nhs", "mbi")
 _FINANCIAL = (
     "iban", "credit_card", "card", "bank", "crypto", "aba", "financ", "salary", "income", "tax",
     "invoice", "payment", "account_number", "swift", "bic",
 )  # fmt: skip
-_BEHAVIOURAL = ("ip_address", "location_trace", "gps", "mac", "url", "device", "behav", "traffic")
+_BEHAVIOURAL = ("ip_address", "location_trace", "gps", "mac", "url", "device", "behavi", "traffic")
 _NOT_PATIENT = ("medical_license", "doctor", "id_card")
 _SECRET = ("credential", "api_key", "password", "private_key", "access_token", "secret")
 
@@ -141,7 +141,7 @@ def _names(word: str, known: Collection[str]) -> bool:
     """True where a part of the word is known; short entries must be a whole part."""
     parts = word.split("_")
     return any(
-        entry in parts or entry == word or (len(entry) >= 5 and entry in word) for entry in known
+        entry in parts or entry == word or (len(entry) >= 6 and entry in word) for entry in known
     )
 
 
