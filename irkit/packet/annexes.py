@@ -278,7 +278,7 @@ def schedule(case: Case) -> str:
     """Pseudonymous schedule of the people: key, status, kinds, times, letter variant; no values.
 
     Names and contact routes are not in it.  They stay in the organisation's own register and are
-    joined there by ``subject_key``; irkit never writes them in clear.
+    joined there by ``subject_id``; irkit writes them only encrypted (``schedule.py``).
     """
     rows = case.rows(
         "SELECT s.subject_key, s.status, list_sort(coalesce(s.categories, [])),"
@@ -302,7 +302,7 @@ def schedule(case: Case) -> str:
                 f"{first:%Y-%m-%dT%H:%MZ}" if first else "",
                 f"{last:%Y-%m-%dT%H:%MZ}" if last else "",
                 variant,
-                "not included: join with your register by subject_key",
+                "not included here: see the encrypted schedule or your register",
             )
         )
     return _csv(

@@ -63,7 +63,13 @@ class _Frozen:
 
 
 def build_packet(
-    case: Case, *, phase: Phase, facts: Facts, out: Path, paper: str = "A4"
+    case: Case,
+    *,
+    phase: Phase,
+    facts: Facts,
+    out: Path,
+    paper: str = "A4",
+    schedule_recipients: Sequence[str] = (),
 ) -> PacketResult:
     """Build the packet of a phase into ``out`` and freeze it in the case.
 
@@ -76,6 +82,8 @@ def build_packet(
         facts: what is known, usually from :func:`irkit.playbook.facts.load_facts`.
         out: directory for the files.
         paper: ``A4`` or ``Letter``.
+        schedule_recipients: age public keys; with them the contact schedule is written to ``out``,
+            encrypted, and never into the frozen packet.
 
     Raises:
         PacketIncomplete: a complete packet lacks mandatory facts, or a late one lacks its reasons;
@@ -113,6 +121,8 @@ def build_packet(
     files[PDF + ".sha256"] = f"{hashlib.sha256(pdf).hexdigest()}  {PDF}\n".encode()
     files[MANIFEST] = _manifest(files)
     written = _write(out, {**files, TEMPLATE: template(facts, phase).encode()})
+    if schedule_recipients:
+        written = [*written, *_write(out, _schedule(case, schedule_recipients))]
     frozen = _freeze(case, packet, files, last) if case.writable else None
     if case.writable:
         case.custody.append(
@@ -136,6 +146,16 @@ def build_packet(
         missing=tuple(f"{g.field.label} ({g.field.key})" for g in completeness(facts, phase)),
         scan=scan,
     )
+
+
+def _schedule(case: Case, recipients: Sequence[str]) -> dict[str, bytes]:
+    from irkit.packet.schedule import FILE, encrypted_schedule
+
+    body = encrypted_schedule(case, recipients)
+    digest = hashlib.sha256(body).hexdigest()
+    if case.writable:
+        case.custody.append("schedule", sha256=digest, recipients=list(recipients))
+    return {FILE: body, FILE + ".sha256": f"{digest}  {FILE}\n".encode()}
 
 
 # -- gates --------------------------------------------------------------------------------------

@@ -290,3 +290,38 @@ def test_a_manifest_cannot_point_outside_its_directory(built, tmp_path):
     digest = hashlib.sha256(b"x").hexdigest()
     (out / "manifest-sha256.txt").write_text(f"{digest}  ../secret\n", "utf-8")
     assert not verify_packet(out).ok
+
+
+def test_contact_routes_leave_only_encrypted(tmp_path):
+    pyrage = pytest.importorskip("pyrage")
+    key = pyrage.x25519.Identity.generate()
+    register = tmp_path / "people.csv"
+    register.write_text(
+        "subject_id,name,email,phone\n"
+        + "".join(f"S{i},{n},{m},{p}\n" for i, (n, m, p, _) in enumerate(PEOPLE)),
+        "utf-8",
+    )
+    with make_incident(tmp_path / "case.irkit") as case:
+        case.set_meta("scope_inputs", json.dumps({"subjects": str(register)}))
+        result = build_packet(
+            case,
+            phase=Phase.PRELIMINARY,
+            facts=facts(case, FACTS, tmp_path),
+            out=tmp_path / "out",
+            schedule_recipients=[str(key.to_public())],
+        )
+        sealed = next(p for p in result.files if p.name.endswith(".age")).read_bytes()
+        assert PEOPLE[0][1].encode() not in sealed
+        rows = list(csv.DictReader(io.StringIO(pyrage.decrypt(sealed, [key]).decode())))
+        assert [r["name"] for r in rows] == [p[0] for p in PEOPLE]
+        assert rows[0]["email"] == PEOPLE[0][1]
+        assert not list(result.frozen.glob("*.age"))
+        assert [e.action for e in case.custody.entries()][-2:] == ["schedule", "packet"]
+        with pytest.raises(UsageError, match="age public key"):
+            build_packet(
+                case,
+                phase=Phase.PRELIMINARY,
+                facts=facts(case, FACTS, tmp_path),
+                out=tmp_path / "bad",
+                schedule_recipients=["age1nonsense"],
+            )
