@@ -1,10 +1,10 @@
 """Verbatim passages: what of each matched run is new to its conversation, and how strong it is.
 
-Levels: ``V50`` at least 50 tokens in a row equal to a training document and not in the context (the
-convention of Carlini et al. 2021/2023 and Nasr et al. 2023); ``C200`` at least 200 characters;
-``V25`` at least 25 tokens; ``record`` a whole document of 8 to 24 tokens; ``near`` an edited passage.
-The masking runs are eight tokens long, so a tolerance for one or two masked tokens inside a passage
-would never apply and there is none.
+Levels: ``V50`` at least 50 tokens in a row equal to a training document and not in the context
+(the convention of Carlini et al. 2021/2023 and Nasr et al. 2023); ``C200`` at least 200 characters;
+``V25`` at least 25 tokens; ``record`` a whole document of 8 to 24 tokens; ``near`` an edited
+passage.  The masking runs are eight tokens long, so a tolerance for one or two masked tokens inside
+a passage would never apply and there is none.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import polars as pl
 from irkit.analyzers.corpus_rows import COMMON_DF
 from irkit.analyzers.corpus_tokens import I64, Bools
 from irkit.model import LeakLevel, Provenance
-from irkit.scope.context import Masked, subtract
+from irkit.scope.context import Masked
 
 if TYPE_CHECKING:
     from irkit.case import Case
@@ -41,32 +41,17 @@ ORDER BY m.text_id, m.t_start, m.t_end DESC, d.ordinal, m.d_start
 """
 
 
-def passages(case: Case) -> pl.DataFrame:
-    """Return one row per response, document and stretch that the context did not hold.
-
-    A run whose every token the context held gives one row of provenance ``echo``.
-
-    Returns:
-        Columns record_id, choice, text_id, provenance, level, doc_id, ordinal, subject_id, owner,
-        kind, doc_share, doc_start, doc_end, response_start, response_end, tokens, matched_chars,
-        subtracted_chars, leaked_chars, df, common, dominated, method.  ``common``: so many
-        documents of different owners hold it that it tells nothing about any; ``dominated``: a
-        longer run of another owner explains it.
-    """
-    runs = _prepared(case)
-    pairs = case.frame(
+def matched_pairs(case: Case) -> pl.DataFrame:
+    """Record and choice of every response that shares a run with the corpus."""
+    return case.frame(
         "SELECT record_id, choice FROM query_choice JOIN query_record r USING (record_id)"
         " WHERE r.duplicate_of IS NULL AND text_id IN"
         " (SELECT text_id FROM corpus_match WHERE role = 'response') ORDER BY ALL"
     )
-    found = [_of(masked, runs) for masked in subtract(case, pairs)] if len(runs) else []
-    rows = pl.concat(found) if found else pl.DataFrame(schema=_SCHEMA)
-    return rows.sort(
-        ["record_id", "choice", "response_start", "response_end", "ordinal", "doc_start"]
-    )
 
 
-_SCHEMA = {
+#: Columns of :func:`passages_of`.
+SCHEMA = {
     "record_id": pl.String, "choice": pl.Int32, "text_id": pl.String, "provenance": pl.String,
     "level": pl.String, "doc_id": pl.String, "ordinal": pl.Int64, "subject_id": pl.String,
     "owner": pl.String, "kind": pl.String, "doc_share": pl.Float64, "doc_start": pl.Int64,
@@ -77,8 +62,12 @@ _SCHEMA = {
 }  # fmt: skip
 
 
-def _prepared(case: Case) -> pl.DataFrame:
-    """Runs with flags; a run inside another of the same document is dropped."""
+def prepared_runs(case: Case) -> pl.DataFrame:
+    """Return the responses' runs with flags; one inside another of its document is dropped.
+
+    ``common``: so many documents of different owners hold it that it tells nothing about any;
+    ``dominated``: a longer run of another owner explains it.
+    """
     runs = case.frame(_RUNS)
     run = ["text_id", "t_start", "t_end"]
     owners = pl.col("owner").n_unique().over(run)
@@ -111,8 +100,18 @@ def _contained(runs: pl.DataFrame) -> tuple[Bools, Bools]:
     return inside, dominated
 
 
-def _of(masked: Masked, runs: pl.DataFrame) -> pl.DataFrame:
-    """Cut the runs of one batch of responses into stretches that the context did not hold."""
+def passages_of(masked: Masked, runs: pl.DataFrame) -> pl.DataFrame:
+    """Cut the runs of one batch of responses into stretches that the context did not hold.
+
+    Args:
+        masked: a batch of responses.
+        runs: of :func:`prepared_runs`.
+
+    Returns:
+        Rows of :data:`SCHEMA`, one per response, document and stretch; a run whose every token
+        the context held gives one row of provenance ``echo``.  ``doc_share`` is the share of the
+        document that the stretch covers.
+    """
     pairs = masked.pairs.with_row_index("pair")
     rows = pairs.join(runs, on="text_id", how="inner", maintain_order="left_right")
     pair = rows["pair"].to_numpy().astype(np.int64)
@@ -176,7 +175,7 @@ def _of(masked: Masked, runs: pl.DataFrame) -> pl.DataFrame:
         common=pl.col("common") | pl.col("repeated"),
         dominated="dominated",
         method="method",
-    ).cast(_SCHEMA)  # type: ignore[arg-type]
+    ).cast(SCHEMA)  # type: ignore[arg-type]
 
 
 def _level() -> pl.Expr:
@@ -202,7 +201,7 @@ def _in_document(column: str) -> pl.Expr:
 
 
 def _stretches(masked: Masked, first: I64, last: I64) -> tuple[I64, I64, I64]:
-    """Unmasked stretches inside token ranges: index of the range, first token, one past the last."""
+    """Unmasked stretches inside token ranges: (range, first token, one past the last)."""
     new = ~masked.masked
     if not new.any() or not len(first):
         none = np.empty(0, np.int64)
@@ -219,6 +218,22 @@ def _stretches(masked: Masked, first: I64, last: I64) -> tuple[I64, I64, I64]:
     run = np.repeat(np.arange(len(first)), count)
     seg = np.repeat(low, count) + np.arange(len(run)) - np.repeat(np.cumsum(count) - count, count)
     return run, np.maximum(seg_begin[seg], first[run]), np.minimum(seg_end[seg], last[run])
+
+
+def novel_spans(masked: Masked) -> pl.DataFrame:
+    """Stretches of the responses that the context did not hold, as character spans.
+
+    Returns:
+        record_id, choice, text_id, start, end.
+    """
+    pair, begin, end = _stretches(masked, masked.bounds[:-1], masked.bounds[1:])
+    spans = pl.DataFrame(
+        {"pair": pair.astype(np.uint32), "start": masked.starts[begin], "end": masked.ends[end - 1]}
+    )
+    pairs = masked.pairs.with_row_index("pair")
+    return spans.join(pairs, on="pair", how="left", maintain_order="left").select(
+        "record_id", "choice", "text_id", "start", "end"
+    )
 
 
 def _repeated(masked: Masked, begin: I64, end: I64) -> Bools:

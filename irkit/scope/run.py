@@ -1,0 +1,331 @@
+"""One scoping run, step by step; see :func:`irkit.scope.scope`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from irkit.analyzers.corpus_files import Corpus
+from irkit.analyzers.pii import Piece, Recogniser, describe_model, pieces
+from irkit.case.mask import value_hash
+from irkit.model import Count, Progress, Provenance, Stage
+from irkit.scope import ScopeReport
+from irkit.scope.context import subtract
+from irkit.scope.counts import count_all
+from irkit.scope.exposures import (
+    EXPOSURE_SCHEMA,
+    Document,
+    inside_passages,
+    passage_exposures,
+    typed_exposures,
+)
+from irkit.scope.links import Links, link_passages, link_typed, raise_levels
+from irkit.scope.lookup import Looked, look_up
+from irkit.scope.passages import (
+    SCHEMA as PASSAGES,
+)
+from irkit.scope.passages import (
+    matched_pairs,
+    novel_spans,
+    passages_of,
+    prepared_runs,
+)
+from irkit.scope.register import Register, empty_register, read_register
+from irkit.scope.subjects import Linker, people
+from irkit.scope.values import cue_derivable, names_in_context, occurrences, with_key
+
+if TYPE_CHECKING:
+    from irkit.case import Case
+
+#: Responses of actors under suspicion: of every unit with a finding of tier A, B or C.
+_SUSPECTS = """
+WITH units AS (
+  SELECT unit FROM finding WHERE tier IN ('A', 'B', 'C') UNION
+  SELECT unnest(members) FROM finding WHERE tier IN ('A', 'B', 'C')
+)
+SELECT DISTINCT c.record_id, c.choice FROM query_choice c JOIN query_record r USING (record_id)
+LEFT JOIN record_session s USING (record_id)
+WHERE r.duplicate_of IS NULL AND (r.credential_id IN (SELECT unit FROM units)
+  OR r.client_ip IN (SELECT unit FROM units) OR s.session_key IN (SELECT unit FROM units))
+ORDER BY ALL
+"""
+_EVERY = """
+SELECT c.record_id, c.choice FROM query_choice c JOIN query_record r USING (record_id)
+WHERE r.duplicate_of IS NULL ORDER BY ALL
+"""
+#: Pieces given to the model at once.
+_PIECES = 512
+
+
+def run(
+    case: Case,
+    corpus: Corpus | None,
+    *,
+    subjects: Path | None,
+    deep: bool,
+    progress: Callable[[Progress], None] | None,
+) -> ScopeReport:
+    """Rebuild all scoping tables; to be called inside a transaction."""
+    register = read_register(subjects) if subjects is not None else empty_register()
+    pepper = str(case.settings.seed).encode()
+    close = matched_pairs(case)
+    close = case.frame(_EVERY) if deep else pl.concat([close, case.frame(_SUSPECTS)]).unique()
+    found, novel = _passages(case, close.sort("record_id", "choice"))
+    values = inside_passages(occurrences(case), found)
+    names, scanned = _names(case, novel, values, progress)
+    names = inside_passages(names, found)
+    looked, documents = _look_up(case, corpus, values, progress)
+    every = _entities(values, names, looked)
+    verbatim = passage_exposures(case, found, every, pepper)
+    loose = values.filter(~pl.col("in_memorised") & ~pl.col("echo"))
+    typed = typed_exposures(loose, looked, documents, _cued(case, loose), pepper)
+    links, linker = _link(verbatim, typed, every, register, annotated=_annotated(case))
+    typed = raise_levels(typed, links.records)
+    columns = list(EXPOSURE_SCHEMA)
+    exposures = (
+        pl.concat([verbatim.select(columns), typed.select(columns)])
+        .unique("exposure_id", keep="first", maintain_order=True)
+        .sort("record_id", "choice", "response_start", "response_end", "exposure_id")
+    )
+    _store(case, exposures, every, links, linker, register, pepper)
+    counts = count_all(case, with_corpus=corpus is not None)
+    return _report(case, counts, scanned, corpus is not None, deep)
+
+
+def _passages(case: Case, close: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Passages, and the stretches of closely read responses that are new to their context."""
+    runs = prepared_runs(case)
+    found: list[pl.DataFrame] = [pl.DataFrame(schema=PASSAGES)]
+    novel: list[pl.DataFrame] = []
+    for masked in subtract(case, close):
+        if len(runs):
+            found.append(passages_of(masked, runs))
+        novel.append(novel_spans(masked))
+    rows = pl.concat(found).sort(
+        "record_id", "choice", "response_start", "response_end", "ordinal", "doc_start"
+    )
+    spans = pl.concat(novel) if novel else pl.DataFrame(schema=_SPANS)
+    return rows, spans
+
+
+_SPANS = {
+    "record_id": pl.String, "choice": pl.Int32, "text_id": pl.String, "start": pl.Int64,
+    "end": pl.Int64,
+}  # fmt: skip
+
+
+def _names(
+    case: Case,
+    novel: pl.DataFrame,
+    values: pl.DataFrame,
+    progress: Callable[[Progress], None] | None,
+) -> tuple[pl.DataFrame, int]:
+    """Let the model read what is new; entities per response that a value does not cover yet."""
+    spans = novel.select("text_id", "start", "end").unique().sort("text_id", "start", "end")
+    todo: list[Piece] = []
+    if len(spans):
+        # Neighbouring spans are read together: a mask must not cut a sentence from its subject.
+        merged = spans.group_by("text_id", maintain_order=True).agg("start", "end")
+        with case.con.cursor() as cursor:
+            cursor.register("wanted", merged.select("text_id").to_arrow())
+            cursor.execute(
+                "SELECT text_id, body FROM text WHERE text_id IN (SELECT text_id FROM wanted)"
+                " ORDER BY text_id"
+            )
+            bodies = dict(cursor.fetchall())
+        for text_id, starts, ends in merged.iter_rows():
+            todo += pieces(text_id, bodies[text_id], _joined(starts, ends))
+    columns = [name for name in values.columns if not name.startswith("in_")]
+    if not todo:
+        return values.head(0).select(columns), 0
+    recogniser = Recogniser()
+    case.set_meta("models", json.dumps({"ner": describe_model(recogniser.model)}, sort_keys=True))
+    frames = []
+    for at in range(0, len(todo), _PIECES):
+        frames.append(recogniser.find(todo[at : at + _PIECES]))
+        if progress is not None:
+            progress(Progress(Stage.PII, min(at + _PIECES, len(todo)), len(todo), "texts"))
+    found = with_key(pl.concat(frames))
+    calls = novel.select("record_id", "choice", "text_id").unique(maintain_order=True)
+    rows = calls.join(found, on="text_id")
+    rows = _uncovered(rows, values).sort("record_id", "choice", "e_start", "e_end", "entity_type")
+    own = names_in_context(case, rows.select("record_id", "canonical"))
+    rows = rows.with_columns(echo=own["own"].fill_null(False))
+    return rows.select(columns), len({piece.text_id for piece in todo})
+
+
+def _joined(starts: list[int], ends: list[int]) -> list[tuple[int, int]]:
+    """Join spans that overlap or lie close together."""
+    out: list[tuple[int, int]] = []
+    for start, end in zip(starts, ends, strict=True):
+        if out and start <= out[-1][1] + 2:
+            out[-1] = (out[-1][0], max(out[-1][1], end))
+        else:
+            out.append((start, end))
+    return out
+
+
+def _uncovered(rows: pl.DataFrame, values: pl.DataFrame) -> pl.DataFrame:
+    """Drop what an identifier of the pattern tier covers already."""
+    rows = rows.with_row_index("row")
+    both = rows.select("row", "record_id", "choice", "e_start", "e_end").join(
+        values.select("record_id", "choice", start="e_start", end="e_end"),
+        on=["record_id", "choice"],
+    )
+    covered = both.filter((pl.col("e_start") < pl.col("end")) & (pl.col("start") < pl.col("e_end")))
+    return rows.join(covered.select("row").unique(), on="row", how="anti").drop("row")
+
+
+def _look_up(
+    case: Case,
+    corpus: Corpus | None,
+    values: pl.DataFrame,
+    progress: Callable[[Progress], None] | None,
+) -> tuple[Looked | None, dict[int, Document]]:
+    """Where the corpus holds the values that no passage explains."""
+    if corpus is None:
+        return None, {}
+    loose = values.filter(~pl.col("in_memorised") & ~pl.col("echo"))
+    total = corpus.bytes
+
+    def seen(done: int) -> None:
+        if progress is not None:
+            progress(Progress(Stage.SCOPE, done, total, "bytes", "looking up identifiers"))
+
+    keys = loose.select("form", "key").unique().sort("form", "key").rows()
+    looked = look_up(corpus, keys, seen=seen)
+    ordinals = sorted({n for entry in looked.values.values() for n in entry.ordinals})
+    documents: dict[int, Document] = {}
+    if ordinals:
+        rows = case.frame(
+            "SELECT ordinal, doc_id, subject_id, coalesce(subject_id, sha256) AS owner, kind"
+            " FROM corpus_doc WHERE ordinal IN (SELECT unnest(?))",
+            [ordinals],
+        )
+        documents = {row[0]: Document(*row[1:]) for row in rows.iter_rows()}
+    return looked, documents
+
+
+def _entities(values: pl.DataFrame, names: pl.DataFrame, looked: Looked | None) -> pl.DataFrame:
+    """All entities of all responses with their provenance."""
+    held = [
+        looked is not None and (form, key) in looked.values
+        for form, key in values.select("form", "key").iter_rows()
+    ]
+    both = pl.concat(
+        [values.with_columns(held=pl.Series(held, dtype=pl.Boolean)),
+         names.with_columns(held=pl.lit(False))],
+        how="diagonal",
+    )  # fmt: skip
+    provenance = (
+        pl.when(pl.col("in_memorised") | (pl.col("held") & ~pl.col("echo")))
+        .then(pl.lit(Provenance.MEMORISED.value))
+        .when(pl.col("echo") | pl.col("in_echo"))
+        .then(pl.lit(Provenance.ECHO.value))
+        .otherwise(pl.lit(Provenance.UNVERIFIED.value))
+    )
+    return both.with_columns(provenance=provenance).sort(
+        "record_id", "choice", "e_start", "e_end", "entity_type", "recogniser"
+    )
+
+
+def _cued(case: Case, loose: pl.DataFrame) -> list[bool]:
+    emails = loose.with_row_index("row").filter(pl.col("entity_type") == "EMAIL_ADDRESS")
+    flags = [False] * len(loose)
+    told = cue_derivable(case, emails.select("record_id", "key"))
+    for row, flag in zip(emails["row"].to_list(), told, strict=True):
+        flags[row] = flag
+    return flags
+
+
+def _annotated(case: Case) -> bool:
+    return bool(case.rows("SELECT 1 FROM corpus_doc WHERE subject_id IS NOT NULL LIMIT 1"))
+
+
+def _link(
+    verbatim: pl.DataFrame,
+    typed: pl.DataFrame,
+    entities: pl.DataFrame,
+    register: Register,
+    *,
+    annotated: bool,
+) -> tuple[Links, Linker]:
+    linker, links = Linker(register), Links()
+    link_passages(links, linker, verbatim, entities, annotated)
+    link_typed(links, linker, typed)
+    return links, linker
+
+
+_EXPLAINED = {
+    "spacy": "named entity model",
+    "irkit": "pattern",
+    "stdnum": "pattern and check digits",
+    "phonenumbers": "number plan",
+    "detect-secrets": "credential pattern",
+}
+
+
+def _store(
+    case: Case,
+    exposures: pl.DataFrame,
+    entities: pl.DataFrame,
+    links: Links,
+    linker: Linker,
+    register: Register,
+    pepper: bytes,
+) -> None:
+    case.clear("entity", "exposure", "exposure_subject", "subject")
+    case.append("exposure", exposures)
+    explained = [
+        next((text for name, text in _EXPLAINED.items() if r.startswith(name)), "Presidio pattern")
+        for r in entities["recogniser"].to_list()
+    ]
+    hashes = [value_hash(key, pepper) for key in entities["key"].to_list()]
+    case.append(
+        "entity",
+        entities.select(
+            "record_id", "choice", "e_start", "e_end", "entity_type", "recogniser", "score",
+            "provenance",
+        ).with_columns(
+            explanation=pl.Series(explained, dtype=pl.String),
+            value_hash=pl.Series(hashes, dtype=pl.String),
+        ),
+    )  # fmt: skip
+    rows = links.frame()
+    timed = case.frame(
+        "SELECT e.exposure_id, e.provenance, e.level, e.categories, r.event_time"
+        " FROM exposure e JOIN query_record r USING (record_id)"
+    )
+    keyed = rows.with_columns(
+        subject_key=pl.Series([linker.key(n) for n in rows["node"].to_list()], dtype=pl.String)
+    )
+    case.append("subject", people(timed, rows, linker, register, links.countries, links.labels))
+    case.append(
+        "exposure_subject",
+        keyed.select("exposure_id", "subject_key").unique().sort("exposure_id", "subject_key"),
+    )
+
+
+def _report(
+    case: Case, counts: dict[str, Count], scanned: int, with_corpus: bool, deep: bool
+) -> ScopeReport:
+    exposures = dict(
+        case.rows("SELECT provenance, count(*) FROM exposure GROUP BY 1 ORDER BY provenance")
+    )
+    entities = case.rows("SELECT count(*) FROM entity")[0][0]
+    notes = []
+    if not with_corpus:
+        notes.append(
+            "no training corpus was given: exposures rest on identifiers in the output alone and"
+            " stay unverified until a reviewer confirms them"
+        )
+    if not deep:
+        notes.append(
+            "names and places were looked for in responses of suspected actors and in responses"
+            " that share text with the corpus; identifiers and credentials in all responses"
+        )
+    return ScopeReport(counts, exposures, entities, scanned, with_corpus, tuple(notes))
