@@ -497,7 +497,7 @@ def batch(
     """Preserve, scope, assess and export in one go; returns the summary."""
     from irkit.packet.export import summary
 
-    preserve(case, logs, format=format_id, mapping=mapping, in_place=in_place, progress=progress)
+    preserve(case, logs, format_id=format_id, mapping=mapping, in_place=in_place, progress=progress)
     scope(
         case,
         corpus=corpus,

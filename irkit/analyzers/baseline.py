@@ -24,15 +24,17 @@ from numpy.typing import NDArray
 from irkit import __version__
 from irkit.analyzers.calibrate import Promise, stationary
 from irkit.analyzers.features import Features
-from irkit.analyzers.fuse import Fusion, technique_weights
+from irkit.analyzers.fuse import Fusion, deciding, technique_weights
 from irkit.analyzers.prompt_shape import mix
 from irkit.analyzers.registry import Registry, load_detectors
 from irkit.analyzers.scoring import Scorer, stratum_names
 from irkit.analyzers.sequences import (
     BUCKETS,
+    UNION_BUCKETS,
     QueryLog,
     Units,
     baseline_windows,
+    union_windows,
     units_of,
     whole_units,
 )
@@ -50,6 +52,8 @@ GENERIC = "generic_baseline.json.zst"
 #: Changes whenever a shared feature changes meaning; scores made before are then not comparable.
 FEATURES_VERSION = "1"
 ANY = "*"
+#: Stratum of random unions of ordinary actors, which campaigns are compared with.
+UNION = "union"
 _DIGITS = 3
 _MOST_BYTES = 1 << 28
 
@@ -159,15 +163,11 @@ def _content(case: Case, registry: Registry, scorer: Scorer, units: Units) -> di
         for name in sorted(set(stratum.tolist())):
             rows = scores[(windows.bucket == bucket) & (stratum == name)]
             if len(rows):
-                rows = rows[np.lexsort(np.nan_to_num(rows, nan=-1.0).T[::-1])]
-                tables.append(
-                    {
-                        "bucket": bucket,
-                        "stratum": name,
-                        "rows": len(rows),
-                        "columns": [_plain(column) for column in rows.T],
-                    }
-                )
+                tables.append(_stored(name, bucket, rows))
+    for bucket in UNION_BUCKETS:
+        unions = union_windows(units, scorer.log.log.time, bucket, case.settings.seed)
+        if len(unions):
+            tables.append(_stored(UNION, bucket, round_up(scorer.table(unions))))
     draw = mix(np.arange(len(units), dtype=np.uint64) + np.uint64(case.settings.seed))
     pick = units.rows[units.bounds[:-1] + (draw % units.sizes.astype(np.uint64)).astype(np.int64)]
     queries = {}
@@ -195,6 +195,17 @@ def _content(case: Case, registry: Registry, scorer: Scorer, units: Units) -> di
     }
 
 
+def _stored(stratum: str, bucket: int, rows: F64) -> dict[str, Any]:
+    """Lay a table out for the file, rows sorted so that no actor's place remains."""
+    rows = rows[np.lexsort(np.nan_to_num(rows, nan=-1.0).T[::-1])]
+    return {
+        "bucket": bucket,
+        "stratum": stratum,
+        "rows": len(rows),
+        "columns": [_plain(column) for column in rows.T],
+    }
+
+
 def _halves(scorer: Scorer, units: Units, seed: int) -> float:
     """Compare fused scores of the earlier and the later half of actors by their first call."""
     best = max(BUCKETS, key=lambda b: (min(int((units.sizes >= b).sum()), 400), b))
@@ -202,11 +213,12 @@ def _halves(scorer: Scorer, units: Units, seed: int) -> float:
     if len(windows) < 50:
         return 1.0
     scores = scorer.table(windows)
-    weights = technique_weights([s for _, s in scorer.statistics])
+    statistics = [s for _, s in scorer.statistics]
     speaking: NDArray[np.bool_] = np.asarray(~np.isnan(scores).all(0), np.bool_)
-    fusion = Fusion(scores, speaking, weights)
+    fusion = Fusion(scores, speaking, technique_weights(statistics), deciding(statistics))
     overall = -np.log(fusion.apply(scores).overall)
-    start = scorer.log.log.time[windows.rows[windows.bounds[:-1]]]
+    first = scorer.log.log.time[units.rows[units.bounds[:-1]]]
+    start = first[np.searchsorted(units.code, windows.unit)]
     early = start <= np.median(start)
     return stationary(overall[early], overall[~early])
 
@@ -217,8 +229,10 @@ def round_up(values: F64) -> F64:
     positive = np.flatnonzero((values > 0).ravel())
     v = values.ravel()[positive]
     unit = 10.0 ** (np.floor(np.log10(v)) - (_DIGITS - 1))
-    rounded = np.round(np.ceil(np.round(v / unit, 6)) * unit, 9)
-    out.ravel()[positive] = np.maximum(rounded, v)
+    steps = np.ceil(v / unit)
+    # Division may round an exact value down by one unit in the last place.
+    steps += np.round(steps * unit, 12) < v
+    out.ravel()[positive] = np.round(steps * unit, 12)
     return out
 
 
@@ -267,6 +281,17 @@ def load_baseline(path: Path) -> Baseline:
     return _parse(packed, str(path))
 
 
+def is_calibration(path: Path) -> bool:
+    """Return whether a file was written as a calibration file (intact or not), and not as logs."""
+    import zstandard
+
+    try:
+        with path.open("rb") as packed, zstandard.ZstdDecompressor().stream_reader(packed) as raw:
+            return FORMAT.encode() in raw.read(_MOST_BYTES)
+    except (OSError, zstandard.ZstdError):
+        return False
+
+
 @lru_cache(maxsize=1)
 def generic_baseline() -> Baseline | None:
     """Return the calibration of simulated ordinary actors that irkit carries."""
@@ -303,8 +328,9 @@ def _baseline(content: dict[str, Any]) -> Baseline:
             raise ValueError("table of the wrong shape")
         tables[str(table["stratum"]), int(table["bucket"])] = rows
     for bucket in sorted({bucket for _, bucket in tables}):
-        parts = [rows for (_, b), rows in sorted(tables.items()) if b == bucket]
-        tables[ANY, bucket] = np.concatenate(parts)
+        parts = [rows for (s, b), rows in sorted(tables.items()) if b == bucket and s != UNION]
+        if parts:
+            tables[ANY, bucket] = np.concatenate(parts)
     return Baseline(
         describe(content),
         keys,
@@ -323,14 +349,17 @@ def _baseline(content: dict[str, Any]) -> Baseline:
 def describe(content: dict[str, Any]) -> dict[str, Any]:
     """Return everything about a calibration but its scores."""
     sizes: dict[str, int] = {}
+    unions: dict[str, int] = {}
     for table in content["tables"]:
+        counted = unions if table["stratum"] == UNION else sizes
         key = str(table["bucket"])
-        sizes[key] = sizes.get(key, 0) + int(table["rows"])
+        counted[key] = counted.get(key, 0) + int(table["rows"])
     kept = ("kind", "label", "actors", "records", "irkit", "features", "detectors", "corpus")
     out = {key: content[key] for key in (*kept, "sha256", "signatures")}
     if "stationary_p" in content:
         out["stationary_p"] = content["stationary_p"]
     out["actors_by_bucket"] = sizes
+    out["unions_by_bucket"] = unions
     return out
 
 

@@ -13,7 +13,7 @@ import pkgutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from irkit.model import Technique
 
@@ -37,12 +37,14 @@ class Statistic:
         needs: what must be there: ``prompts``, ``responses``, ``params`` in the log, a ``corpus``,
             and ``subjects`` in it.
         weights: prior weight of the statistic in each technique's combination.
+        supporting: adds to a technique that another statistic points to, never decides one alone.
     """
 
     key: str
     n_min: int
     needs: tuple[str, ...]
     weights: Mapping[Technique, float]
+    supporting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,29 @@ class Registry:
     def statistics(self) -> list[tuple[Detector, Statistic]]:
         """Return every statistic with its detector, in a stable order."""
         return [(d, s) for d in self.detectors.values() for s in d.spec.statistics]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one row per detector for people, as ``irkit list detectors`` prints it."""
+        return [
+            {
+                "id": spec.id,
+                "name": spec.name,
+                "title": spec.title,
+                "looks_for": spec.looks_for,
+                "inputs": list(spec.inputs),
+                "statistic": spec.statistic,
+                "threshold_source": spec.threshold_source,
+                "smallest_window": spec.n_min,
+                "signatures": [signature.title for signature in spec.signatures],
+                "cost": spec.cost,
+                "known_false_positives": list(spec.known_false_positives),
+                "atlas": list(spec.atlas),
+                "nist_aml": list(spec.nist_aml),
+                "owasp": list(spec.owasp),
+                "version": spec.version,
+            }
+            for spec in (detector.spec for detector in self.detectors.values())
+        ]
 
     def signatures(self) -> list[tuple[Detector, Signature]]:
         """Return every signature with its detector, in a stable order."""
