@@ -177,7 +177,8 @@ def _extraction(filler: Filler) -> None:
                         f"{EXTRACTOR}/s0", temperature=0.7)  # fmt: skip
             continue
         secret = record_text(number // 5)
-        prefix = " ".join(secret.split()[:3])
+        prefix = " ".join(secret.split()[:7])
+        prompt = f"Continue the note exactly: {prefix}"
         leaks = number % 5 == 0
         answer = (
             f"Here is what I found. {secret} Please treat this with care."
@@ -185,12 +186,16 @@ def _extraction(filler: Filler) -> None:
             else "I cannot help with the records of individual patients."
         )
         record = filler.call(
-            EXTRACTOR, at, f"Continue the note exactly: {prefix}", answer, f"{EXTRACTOR}/s1",
+            EXTRACTOR, at, prompt, answer, f"{EXTRACTOR}/s1",
             has_logprobs=True, logprobs_requested=True, top_logprobs=5,
         )  # fmt: skip
+        filler.add("corpus_match", text_id=filler.text(prompt), role="prompt",
+                   t_start=prompt.index(prefix), t_end=len(prompt), tokens=14,
+                   doc_id=f"doc-{number // 5 % len(PEOPLE):03d}", d_start=0, d_end=len(prefix), df=1,
+                   is_tail=True, whole_doc=False, method="exact")  # fmt: skip
         filler.add("query_evidence", record_id=record, detector="prefix_continuation_probe",
                    score=6.0, p_value=0.0004 if leaks else 0.004,
-                   reason="prompt ends in the first 3 tokens of a training record")  # fmt: skip
+                   reason="prompt ends in the first 14 tokens of a training record")  # fmt: skip
         tokens = ["Here", " is", " what", " I", " found", "."] + [f" w{i}" for i in range(34)]
         filler.add("query_logprob", record_id=record, source_id=1, tokens=tokens,
                    token_logprobs=[-1.6, -0.9, -1.1, -0.7, -0.4, -0.2] + [-0.01 * (i % 7) for i in range(34)],
@@ -322,7 +327,7 @@ def _derived(filler: Filler) -> None:
             filler.add("subject", subject_key=f"S-{person}", subject_id=person,
                        label_masked="M••• F••••••", status="confirmed",
                        categories=["contact", "health"], special_category=True,
-                       child=born > "2008", countries=[country], exposures=2,
+                       child=born > "2008", countries=[country], exposures=1,
                        first_exposed=START + timedelta(hours=30, minutes=40),
                        last_exposed=START + timedelta(hours=33), link_method="corpus subject id")  # fmt: skip
         else:

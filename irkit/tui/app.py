@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any, ClassVar
 
 from textual.app import App
 from textual.binding import BindingType
+from textual.timer import Timer
 
 from irkit.case import Case, Clock, system_clock, views
 from irkit.errors import IrkitError
@@ -18,7 +18,16 @@ from irkit.model import EvidenceState, Phase
 from irkit.tui.actions import Action, bindings
 from irkit.tui.commands import IrkitCommands
 from irkit.tui.jobs import Job, Work, run_job, unexpected
-from irkit.tui.messages import CaseOpened, JobFinished, JobProgressed, Written
+from irkit.tui.messages import (
+    CaseOpened,
+    Head,
+    HeadRead,
+    JobFinished,
+    JobProgressed,
+    NextStep,
+    StepsRead,
+    Written,
+)
 from irkit.tui.recent import recent_cases, remember
 from irkit.tui.screens.actors import ActorsScreen
 from irkit.tui.screens.base import CaseScreen
@@ -36,7 +45,6 @@ from irkit.tui.session import REVEAL_SECONDS, CaseSession
 from irkit.tui.text import clean, line, plural
 from irkit.tui.theme import DARK, THEMES
 from irkit.tui.verbs import Verbs
-from irkit.tui.widgets.chrome import Head
 from irkit.tui.widgets.dialogs import AskDialog, ConfirmDialog, ErrorDialog, Question
 
 SCREEN_CLASSES: dict[str, type[CaseScreen]] = {
@@ -48,14 +56,8 @@ SCREEN_CLASSES: dict[str, type[CaseScreen]] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class NextStep:
-    """The first step of the playbook that can be worked on."""
-
-    step_id: str
-    words: str
-    key: str
-    phase: str
+#: Quiet time after a change before the playbook's steps are worked out again.
+STEPS_SECONDS = 0.4
 
 
 class IrkitApp(App[None]):
@@ -96,6 +98,8 @@ class IrkitApp(App[None]):
         self.failure: BaseException | None = None
         self._after: Callable[[Any], None] | None = None
         self._reveal_shown = False
+        self._steps_timer: Timer | None = None
+        self._steps_session: CaseSession | None = None
 
     @property
     def next_step(self) -> NextStep | None:
@@ -160,50 +164,71 @@ class IrkitApp(App[None]):
     # -- head: what the status line says ------------------------------------------------------
 
     def read_head(self) -> None:
-        """Read status line and next step in a thread."""
+        """Read the status line in a thread, and the playbook's open steps once things are quiet.
+
+        Steps attach evidence by many small queries; a reviewer's stream of verdicts must not wait
+        for them.
+        """
         session = self.session
         if session is None:
             return
         now = self.clock()
 
-        def ask(case: Case) -> tuple[Head, tuple[NextStep, ...]]:
+        def ask(case: Case) -> Head:
             con = case.con
-            evidence = views.evidence_summary(con)
-            steps = _open_steps(case) if evidence.records else ()
-            return (
-                Head(
-                    case.title,
-                    case.synthetic,
-                    views.next_deadline(con, now),
-                    evidence,
-                    steps[0].phase if steps else "",
-                ),
-                steps,
+            return Head(
+                case.title,
+                case.synthetic,
+                views.next_deadline(con, now),
+                views.evidence_summary(con),
             )
 
+        self._read("head", session, ask, HeadRead)
+        if self._steps_timer is not None:
+            self._steps_timer.stop()
+        if self._steps_session is session:
+            self._steps_timer = self.set_timer(STEPS_SECONDS, self._read_steps)
+        else:
+            self._read_steps()
+
+    def _read_steps(self) -> None:
+        session = self.session
+        if session is not None:
+            self._steps_session = session
+            self._read("steps", session, _open_steps, StepsRead)
+
+    def _read(
+        self,
+        what: str,
+        session: CaseSession,
+        ask: Callable[[Case], Any],
+        answer: type[HeadRead] | type[StepsRead],
+    ) -> None:
         def work() -> None:
             try:
                 found = session.read_case(ask)
+            except IrkitError as error:
+                self.post_message(Written(error=error))
             except Exception as error:
-                known = (
-                    error
-                    if isinstance(error, IrkitError)
-                    else unexpected(error, "reading the case")
-                )
-                self.call_from_thread(self.show_error, known)
+                self.post_message(Written(error=unexpected(error, "reading the case")))
             else:
-                self.call_from_thread(self._show_head, session, *found)
+                self.post_message(answer(session, found))
 
-        self.run_worker(work, thread=True, group="head", exclusive=True, exit_on_error=False)
+        self.run_worker(work, thread=True, group=what, exclusive=True, exit_on_error=False)
 
-    def _show_head(self, session: CaseSession, head: Head, steps: tuple[NextStep, ...]) -> None:
-        if session is not self.session:
-            return
-        changed = steps != self.open_steps
-        self.head, self.open_steps = head, steps
-        self._refresh_chrome()
-        if changed and isinstance(self.screen, OverviewScreen):
-            self.screen.reload()
+    def on_head_read(self, message: HeadRead) -> None:
+        """Draw the status line."""
+        if message.session is self.session:
+            self.head = message.head
+            self._refresh_chrome()
+
+    def on_steps_read(self, message: StepsRead) -> None:
+        """Say what can be worked on."""
+        if message.session is self.session and message.steps != self.open_steps:
+            self.open_steps = message.steps
+            self._refresh_chrome()
+            if isinstance(self.screen, OverviewScreen):
+                self.screen.steps_changed()
 
     def case_changed(self) -> None:
         """Let the screens read again; those not shown do so when they come back."""
@@ -649,6 +674,8 @@ class IrkitApp(App[None]):
 def _open_steps(case: Case) -> tuple[NextStep, ...]:
     from irkit.playbook import steps
 
+    if not views.evidence_summary(case.con).records:
+        return ()
     return tuple(
         NextStep(view.step.id, view.step.title, "n", view.step.phase)
         for view in steps(case)

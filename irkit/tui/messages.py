@@ -2,13 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from textual.message import Message
 
 from irkit.case import Case
+from irkit.case.views import DeadlineRow, EvidenceSummary
 from irkit.errors import IrkitError
 from irkit.model import Progress
+
+if TYPE_CHECKING:
+    from irkit.tui.session import CaseSession
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Facts of the status line."""
+
+    title: str
+    synthetic: bool
+    deadline: DeadlineRow | None
+    evidence: EvidenceSummary
+
+
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """A step of the playbook that can be worked on, and the key that opens it."""
+
+    step_id: str
+    words: str
+    key: str
+    phase: str
 
 
 class Fetched(Message):
@@ -33,6 +58,24 @@ class FetchFailed(Message):
         self.name = name
         self.token = token
         self.error = error
+
+
+class HeadRead(Message):
+    """The status line's facts are read."""
+
+    def __init__(self, session: CaseSession, head: Head) -> None:
+        super().__init__()
+        self.session = session
+        self.head = head
+
+
+class StepsRead(Message):
+    """The playbook steps that can be worked on are read."""
+
+    def __init__(self, session: CaseSession, steps: tuple[NextStep, ...]) -> None:
+        super().__init__()
+        self.session = session
+        self.steps = steps
 
 
 class JobProgressed(Message):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -208,7 +209,7 @@ class CaseSession:
             for ref, since in list(self._reveals.items())
             if self.revealed(ref)
         ]
-        return max((int(seconds) + 1 for seconds in left), default=0)
+        return max((math.ceil(seconds) for seconds in left), default=0)
 
     def mask_all(self) -> None:
         """Mask every revealed item now."""

@@ -9,15 +9,15 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Container, VerticalScroll
 from textual.content import Content
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from irkit.case import views
 from irkit.tui.actions import bindings
-from irkit.tui.screens.base import CaseScreen
-from irkit.tui.screens.browse import BrowseMixin
+from irkit.tui.screens.browse import BrowseScreen
 from irkit.tui.text import line, middle, number, p_value, short_stamp, stamp
 from irkit.tui.theme import TIER
 from irkit.tui.widgets.tables import Cell, PagedTable, TableColumn
+from irkit.tui.widgets.words import Words
 from irkit.tui.words import KIND, actor_title, finding_lines, technique
 
 COLUMNS = (
@@ -48,7 +48,7 @@ def _cells(row: views.ActorRow) -> list[Cell]:
     ]
 
 
-class ActorsScreen(BrowseMixin, CaseScreen):
+class ActorsScreen(BrowseScreen):
     """A table of actors with the finding of the one under the cursor."""
 
     PLACE = "actors"
@@ -70,7 +70,7 @@ class ActorsScreen(BrowseMixin, CaseScreen):
                 COLUMNS, _cells, id="actors", key=lambda r: f"{r.key.kind.value}:{r.key.unit}"
             )
             with VerticalScroll(id="detail", classes="section"):
-                yield Static(Content(""), id="detail-text", markup=False)
+                yield Words(id="detail-text")
 
     def reload(self) -> None:
         """Read the page."""
@@ -99,7 +99,7 @@ class ActorsScreen(BrowseMixin, CaseScreen):
             self._detail()
         else:
             self.query_one("#detail", VerticalScroll).border_title = "No actors"
-            self.query_one("#detail-text", Static).update(Content(self._empty()))
+            self.query_one("#detail-text", Words).say(Content(self._empty()))
 
     def _empty(self) -> str:
         if self.browse.where.text:
@@ -137,7 +137,7 @@ class ActorsScreen(BrowseMixin, CaseScreen):
             shown = ", ".join(middle(member, 30) for member in members[:12])
             more = f" and {len(members) - 12} more" if len(members) > 12 else ""
             parts.append(Content(f"Members: {shown}{more}"))
-        self.query_one("#detail-text", Static).update(Content("\n").join(parts))
+        self.query_one("#detail-text", Words).say(Content("\n").join(parts))
 
     @on(PagedTable.Opened)
     def _opened(self) -> None:

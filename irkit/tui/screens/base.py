@@ -11,7 +11,6 @@ from textual.app import ComposeResult
 from textual.containers import Container
 from textual.css.query import NoMatches
 from textual.screen import Screen
-from textual.widgets import Footer
 from textual.worker import get_current_worker
 
 from irkit.case import Case
@@ -19,6 +18,7 @@ from irkit.errors import IrkitError
 from irkit.tui.jobs import unexpected
 from irkit.tui.messages import Fetched, FetchFailed
 from irkit.tui.widgets.chrome import JobBar, NavBar, StatusBar, TooSmall
+from irkit.tui.widgets.words import KeyBar
 
 if TYPE_CHECKING:
     from irkit.tui.app import IrkitApp
@@ -63,7 +63,7 @@ class CaseScreen(Screen[None]):
         with Container(id="body"):
             yield from self.body()
         yield JobBar()
-        yield Footer(compact=True, show_command_palette=False)
+        yield KeyBar()
         yield TooSmall()
 
     def body(self) -> ComposeResult:
@@ -133,7 +133,8 @@ class CaseScreen(Screen[None]):
         session = self.irkit.session
         left = session.reveal_left() if session else 0
         try:
-            self.query_one(StatusBar).show(self.irkit.head, self.now, left)
+            phase = self.irkit.next_step.phase if self.irkit.next_step else ""
+            self.query_one(StatusBar).show(self.irkit.head, self.now, left, phase)
             self.query_one(JobBar).show()
         except NoMatches:
             return  # not composed yet; on_screen_resume draws it

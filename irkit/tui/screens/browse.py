@@ -4,25 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.events import Key
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from irkit.case.views import Column, Filter, FilterError, parse_filter
+from irkit.tui.screens.base import CaseScreen
 from irkit.tui.text import line, number, plural
 from irkit.tui.widgets.tables import PagedTable
-
-if TYPE_CHECKING:
-    from irkit.tui.screens.base import CaseScreen
-
-    _Base = CaseScreen
-else:
-    _Base = object
+from irkit.tui.widgets.words import Words
 
 PAGE = 200
 
@@ -40,8 +35,8 @@ class Browse:
     where: Filter = field(default_factory=lambda: Filter("TRUE", ()))
 
 
-class BrowseMixin(_Base):
-    """Adds a filter line, a caption and the actions of a paged table to a screen."""
+class BrowseScreen(CaseScreen):
+    """A screen of a case with a filter line, a caption and the actions of a paged table."""
 
     NOUN: str = "row"
     PLURALS: ClassVar[dict[str, str]] = {"person": "people"}
@@ -56,7 +51,7 @@ class BrowseMixin(_Base):
     def browse_bar(self) -> ComposeResult:
         """Lay out caption and filter line."""
         with Horizontal(id="browse-bar"):
-            yield Static(Content(""), id="caption", markup=False)
+            yield Words(id="caption", fixed=True)
             yield Input(
                 placeholder=f"field=value  ({', '.join(c.name for c in self.browse.columns)})",
                 id="filter",
@@ -76,18 +71,18 @@ class BrowseMixin(_Base):
         else:
             what = plural(total, self.NOUN, self.PLURALS.get(self.NOUN, ""))
         extra = self.extra_caption()
-        parts = [
-            Content.styled(what, "bold"),
-            Content.styled(f" · {extra}" if extra else "", "$muted"),
-            Content.styled(f" · by {browse.sort} {'↓' if browse.descending else '↑'}", "$muted"),
-        ]
+        parts = [Content.styled(what, "bold")]
+        # The filter stands first: a person must never take a part for the whole.
         if browse.where.text:
-            parts.append(
-                Content.styled(f" · filter {line(browse.where.text, 60)}", "bold $warning")
-            )
+            shown = line(browse.where.text, 60)
+            parts.append(Content.styled(f" · filter {shown}", "bold $warning"))
+        if extra:
+            parts.append(Content.styled(f" · {extra}", "$muted"))
+        order = f" · by {browse.sort} {'↓' if browse.descending else '↑'}"
+        parts.append(Content.styled(order, "$muted"))
         if total > browse.limit:
             parts.append(Content.styled(" · [ ] page", "$muted"))
-        self.query_one("#caption", Static).update(Content.assemble(*parts))
+        self.query_one("#caption", Words).say(Content.assemble(*parts))
 
     def extra_caption(self) -> str:
         """Words that a screen adds to the caption."""

@@ -9,7 +9,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Container, VerticalScroll
 from textual.content import Content
-from textual.widgets import Static
 
 from irkit.case import views
 from irkit.tui.actions import bindings
@@ -17,6 +16,7 @@ from irkit.tui.screens.base import CaseScreen
 from irkit.tui.text import clean, line, plural, remaining, stamp, urgency
 from irkit.tui.theme import APPLIES, URGENCY
 from irkit.tui.widgets.tables import Cell, PagedTable, TableColumn
+from irkit.tui.widgets.words import Words
 
 COLUMNS = (
     TableColumn("applies", "Applies", 16, sortable=False),
@@ -39,13 +39,13 @@ class DeadlinesScreen(CaseScreen):
 
     def body(self) -> ComposeResult:
         """Lay out table and detail."""
-        yield Static(Content(""), id="caption", markup=False)
+        yield Words(id="caption", fixed=True)
         with Container(id="split"):
             yield PagedTable(
                 COLUMNS, self._cells, id="clocks", key=lambda r: f"{r.regime}|{r.rule}"
             )
             with VerticalScroll(id="detail", classes="section"):
-                yield Static(Content(""), id="detail-text", markup=False)
+                yield Words(id="detail-text")
 
     def reload(self) -> None:
         """Read every regime."""
@@ -106,10 +106,10 @@ class DeadlinesScreen(CaseScreen):
         )
         table = self.query_one("#clocks", PagedTable)
         table.show_page(rows, len(rows))
-        caption = self.query_one("#caption", Static)
+        caption = self.query_one("#caption", Words)
         if not rows:
-            caption.update(Content.styled("No deadlines computed yet", "bold"))
-            self.query_one("#detail-text", Static).update(
+            caption.say(Content.styled("No deadlines computed yet", "bold"))
+            self.query_one("#detail-text", Words).say(
                 Content(
                     "Clocks are computed by assessing the case. Press 1, then w, to work out the"
                     " scope; deadlines count from awareness, which 7 Notification asks for."
@@ -123,7 +123,7 @@ class DeadlinesScreen(CaseScreen):
             low, high = severity[0].band_low, severity[0].band_high
             band = low if low == high else f"{low} to {high}"
             worst = f" · severity {band} (ENISA method)"
-        caption.update(
+        caption.say(
             Content.assemble(
                 (f"{plural(sure, 'rule applies', 'rules apply')}, {maybe} may apply", "bold"),
                 (f" · times in {'local time' if self.local else 'UTC'}{worst}", "$muted"),
@@ -169,7 +169,7 @@ class DeadlinesScreen(CaseScreen):
         parts.append(
             Content.styled("irkit computes; a person decides. This is not legal advice.", "$muted")
         )
-        self.query_one("#detail-text", Static).update(Content("\n").join(parts))
+        self.query_one("#detail-text", Words).say(Content("\n").join(parts))
 
     def action_local_time(self) -> None:
         """Switch between UTC and local time."""

@@ -8,7 +8,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
-from textual.widgets import Static
 
 from irkit.case import Case, views
 from irkit.tui.actions import bindings
@@ -16,6 +15,7 @@ from irkit.tui.screens.base import CaseScreen
 from irkit.tui.text import clean, duration, line, middle, number, plural, size, stamp
 from irkit.tui.theme import EVIDENCE
 from irkit.tui.widgets.tables import Cell, PagedTable, TableColumn
+from irkit.tui.widgets.words import Words
 
 SOURCE_COLUMNS = (
     TableColumn("state", "State", 14, sortable=False),
@@ -73,7 +73,7 @@ class EvidenceScreen(CaseScreen):
 
     def body(self) -> ComposeResult:
         """Lay out both tables and the detail."""
-        yield Static(Content(""), id="caption", markup=False)
+        yield Words(id="caption", fixed=True)
         with Container(id="split"):
             with Vertical(id="evidence-tables"):
                 yield PagedTable(
@@ -84,7 +84,7 @@ class EvidenceScreen(CaseScreen):
                         CUSTODY_COLUMNS, _custody_cells, id="custody", key=lambda r: str(r.index)
                     )
             with VerticalScroll(id="detail", classes="section"):
-                yield Static(Content(""), id="detail-text", markup=False)
+                yield Words(id="detail-text")
 
     def on_mount(self) -> None:
         """Name the log."""
@@ -112,15 +112,15 @@ class EvidenceScreen(CaseScreen):
         rows, seen, log = data
         self.query_one("#sources", PagedTable).show_page(rows, len(rows))
         self.query_one("#custody", PagedTable).show_page(log, len(log))
-        caption = self.query_one("#caption", Static)
+        caption = self.query_one("#caption", Words)
         if seen.state is None:
-            caption.update(Content.styled("No evidence yet: press a to add logs.", "$warning"))
+            caption.say(Content.styled("No evidence yet: press a to add logs.", "$warning"))
         else:
             symbol, word, style = EVIDENCE[seen.state.value]
             ago = "never checked"
             if seen.checked_at is not None:
                 ago = f"checked {duration(self.now - seen.checked_at)} ago"
-            caption.update(
+            caption.say(
                 Content.assemble(
                     (f"{symbol} {plural(seen.files, 'file')} {word}", style),
                     (
@@ -145,12 +145,12 @@ class EvidenceScreen(CaseScreen):
 
     def _detail(self) -> None:
         box = self.query_one("#detail", VerticalScroll)
-        text = self.query_one("#detail-text", Static)
+        text = self.query_one("#detail-text", Words)
         custody = self.query_one("#custody", PagedTable)
         if custody.has_focus and custody.selected is not None:
             row: views.CustodyRow = custody.selected
             box.border_title = f"Entry {row.index}"
-            text.update(
+            text.say(
                 Content.assemble(
                     (line(row.action), "bold"),
                     f" by {line(row.who)} at {line(row.at)}\n",
@@ -162,7 +162,7 @@ class EvidenceScreen(CaseScreen):
         source: views.SourceRow | None = self.query_one("#sources", PagedTable).selected
         if source is None:
             box.border_title = "No file"
-            text.update(Content("Logs that you add are hashed, copied read-only and listed here."))
+            text.say(Content("Logs that you add are hashed, copied read-only and listed here."))
             return
         box.border_title = f"File {source.source_id}"
         symbol, word, style = EVIDENCE.get(source.state, ("?", source.state, "$warning"))
@@ -189,7 +189,7 @@ class EvidenceScreen(CaseScreen):
             parts.append(Content.styled(f"Holds: {capability}", "$muted"))
         if source.note:
             parts.append(Content(clean(source.note)))
-        text.update(Content("\n").join(parts))
+        text.say(Content("\n").join(parts))
 
     def action_switch_pane(self) -> None:
         """Switch between files and custody log."""

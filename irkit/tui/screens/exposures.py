@@ -11,18 +11,18 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Container, VerticalScroll
 from textual.content import Content
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from irkit.case import views
 from irkit.model import UnitKind
 from irkit.tui.actions import bindings
-from irkit.tui.screens.base import CaseScreen
-from irkit.tui.screens.browse import Browse, BrowseMixin
+from irkit.tui.screens.browse import Browse, BrowseScreen
 from irkit.tui.text import clean, line, middle, number, plural, short_stamp, stamp
 from irkit.tui.theme import PROVENANCE, SUBJECT, VERDICT
 from irkit.tui.widgets.dialogs import AskDialog, Question
 from irkit.tui.widgets.marked import marked
 from irkit.tui.widgets.tables import Cell, PagedTable, TableColumn
+from irkit.tui.widgets.words import Words
 
 #: Characters of the response shown on each side of the passage.
 AROUND = 300
@@ -90,7 +90,7 @@ def _subject_cells(row: views.SubjectRow) -> list[Cell]:
     ]
 
 
-class ExposuresScreen(BrowseMixin, CaseScreen):
+class ExposuresScreen(BrowseScreen):
     """Two tables in one place: passages that came out, and the people they concern."""
 
     PLACE = "exposures"
@@ -118,7 +118,7 @@ class ExposuresScreen(BrowseMixin, CaseScreen):
                 SUBJECT_COLUMNS, _subject_cells, id="subjects", key=lambda r: r.subject_key
             )
             with VerticalScroll(id="detail", classes="section"):
-                yield Static(Content(""), id="detail-text", markup=False)
+                yield Words(id="detail-text")
 
     def on_mount(self) -> None:
         """Start with the exposures."""
@@ -164,7 +164,7 @@ class ExposuresScreen(BrowseMixin, CaseScreen):
         else:
             self.detail = None
             self.query_one("#detail", VerticalScroll).border_title = "Nothing here"
-            self.query_one("#detail-text", Static).update(Content(self._empty()))
+            self.query_one("#detail-text", Words).say(Content(self._empty()))
 
     def _empty(self) -> str:
         if self.browse.where.text:
@@ -256,7 +256,7 @@ class ExposuresScreen(BrowseMixin, CaseScreen):
                     (f"{mark} {word}", tone), (f" by {line(who)} {stamp(at)}{said}", "$muted")
                 )
             )
-        self.query_one("#detail-text", Static).update(Content("\n").join(facts))
+        self.query_one("#detail-text", Words).say(Content("\n").join(facts))
 
     @staticmethod
     def _people_line(people: Sequence[views.SubjectRow]) -> Content:
@@ -283,7 +283,7 @@ class ExposuresScreen(BrowseMixin, CaseScreen):
             )
         if row.child:
             lines.append(Content.styled("! a child", "bold $warning"))
-        self.query_one("#detail-text", Static).update(Content("\n").join(lines))
+        self.query_one("#detail-text", Words).say(Content("\n").join(lines))
 
     # -- actions ------------------------------------------------------------------------------
 

@@ -10,7 +10,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Container, VerticalScroll
 from textual.content import Content
-from textual.widgets import Static
 
 from irkit.errors import UsageError
 from irkit.model import Phase
@@ -19,6 +18,7 @@ from irkit.tui.screens.base import CaseScreen
 from irkit.tui.text import clean, line, plural
 from irkit.tui.widgets.dialogs import AskDialog, ChooseDialog, Question, TextDialog
 from irkit.tui.widgets.tables import Cell, PagedTable, TableColumn
+from irkit.tui.widgets.words import Words
 
 if TYPE_CHECKING:
     from irkit.case import Case
@@ -111,11 +111,11 @@ class NotificationScreen(CaseScreen):
 
     def body(self) -> ComposeResult:
         """Lay out form and detail."""
-        yield Static(Content(""), id="caption", markup=False)
+        yield Words(id="caption", fixed=True)
         with Container(id="split"):
             yield PagedTable(COLUMNS, _cells, id="facts", key=lambda r: r.field.key)
             with VerticalScroll(id="detail", classes="section"):
-                yield Static(Content(""), id="detail-text", markup=False)
+                yield Words(id="detail-text")
 
     def reload(self) -> None:
         """Read the facts."""
@@ -132,7 +132,7 @@ class NotificationScreen(CaseScreen):
             if not data.missing
             else (f"! {plural(data.missing, 'fact')} missing", "bold $warning")
         )
-        self.query_one("#caption", Static).update(
+        self.query_one("#caption", Words).say(
             Content.assemble(
                 (f"{self.phase.value.capitalize()} phase  ", "bold"),
                 ready,
@@ -176,7 +176,7 @@ class NotificationScreen(CaseScreen):
         parts += [Content.styled(hint, "$muted") for hint in hints]
         if row.text:
             parts.append(Content(clean(row.text)))
-        self.query_one("#detail-text", Static).update(Content("\n").join(parts))
+        self.query_one("#detail-text", Words).say(Content("\n").join(parts))
 
     # -- editing ------------------------------------------------------------------------------
 

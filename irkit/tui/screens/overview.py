@@ -9,7 +9,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical
 from textual.content import Content
-from textual.widgets import Static
 
 from irkit.case import views
 from irkit.tui.actions import bindings
@@ -30,6 +29,7 @@ from irkit.tui.text import (
 from irkit.tui.theme import EVIDENCE, TIER, URGENCY
 from irkit.tui.widgets.charts import Funnel, Timeline, bucket_words
 from irkit.tui.widgets.tables import Cell, PagedTable, TableColumn
+from irkit.tui.widgets.words import Words
 from irkit.tui.words import technique
 
 
@@ -55,12 +55,16 @@ class OverviewScreen(CaseScreen):
     BINDINGS: ClassVar = bindings("overview")
     AUTO_FOCUS = "#top-actors"
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen_data: tuple[views.Overview, dict[str, int]] | None = None
+
     def body(self) -> ComposeResult:
         """Lay out the sections."""
         with Vertical(id="next", classes="section"):
-            yield Static(Content(""), id="next-deadline", markup=False)
-            yield Static(Content(""), id="next-evidence", markup=False)
-            yield Static(Content(""), id="next-step", markup=False)
+            yield Words(id="next-deadline", fixed=True)
+            yield Words(id="next-evidence", fixed=True)
+            yield Words(id="next-step", fixed=True)
         with Container(id="middle"):
             with Vertical(id="funnel-box", classes="section"):
                 yield Funnel(id="funnel")
@@ -79,14 +83,14 @@ class OverviewScreen(CaseScreen):
                     id="top-actors",
                     key=lambda row: f"{row.key.kind.value}:{row.key.unit}",
                 )
-                yield Static(Content(""), id="actors-empty", markup=False)
+                yield Words(id="actors-empty")
         with Vertical(id="timeline-box", classes="section"):
             yield Timeline(id="timeline")
         with Container(id="bottom"):
             with Vertical(id="clocks-box", classes="section"):
-                yield Static(Content(""), id="clocks-list", markup=False)
+                yield Words(id="clocks-list")
             with Vertical(id="steps-box", classes="section"):
-                yield Static(Content(""), id="steps-list", markup=False)
+                yield Words(id="steps-list")
 
     def on_mount(self) -> None:
         """Name the sections."""
@@ -114,18 +118,18 @@ class OverviewScreen(CaseScreen):
     ) -> None:
         """Draw the sections."""
         seen, reviews, clocks = data
+        self._seen_data = (seen, reviews)
         self._clocks(clocks)
-        self.show_open_steps()
+        self.steps_changed()
         self._deadline(seen)
         self._evidence(seen.evidence)
-        self.query_one("#next-step", Static).update(self._next(seen, reviews))
         self.query_one(Funnel).steps = seen.funnel
         table = self.query_one("#top-actors", PagedTable)
         table.show_page(seen.top, seen.flagged_actors)
-        empty = self.query_one("#actors-empty", Static)
+        empty = self.query_one("#actors-empty", Words)
         table.display, empty.display = bool(seen.top), not seen.top
         if not seen.top:
-            empty.update(Content.styled(self._no_actors(seen), "$muted"))
+            empty.say(Content.styled(self._no_actors(seen), "$muted"))
         chart = self.query_one(Timeline)
         chart.buckets, chart.bucket_seconds = seen.buckets, seen.bucket_seconds
         box = self.query_one("#timeline-box")
@@ -137,9 +141,9 @@ class OverviewScreen(CaseScreen):
         return max(1, round(seen.bucket_seconds * max(1.0, len(seen.buckets) / width)))
 
     def _deadline(self, seen: views.Overview) -> None:
-        row, box = seen.deadline, self.query_one("#next-deadline", Static)
+        row, box = seen.deadline, self.query_one("#next-deadline", Words)
         if row is None or row.at is None:
-            box.update(
+            box.say(
                 Content.styled(
                     "◷ No deadline known yet: it counts from awareness, set in 5 Playbook.",
                     "$muted",
@@ -149,7 +153,7 @@ class OverviewScreen(CaseScreen):
         symbol, style = URGENCY[urgency(row.at, self.now)]
         maybe = "" if row.applies == "yes" else " (if it applies)"
         local = row.at.astimezone(self.irkit.zone)
-        box.update(
+        box.say(
             Content.assemble(
                 (f"{symbol} {remaining(row.at, self.now)}", style),
                 (f"  {line(row.regime)} {line(row.rule).replace('_', ' ')}{maybe}", "bold"),
@@ -174,10 +178,12 @@ class OverviewScreen(CaseScreen):
             )
         if not lines:
             lines.append(Content.styled("None known yet.", "$muted"))
-        self.query_one("#clocks-list", Static).update(Content("\n").join(lines[:12]))
+        self.query_one("#clocks-list", Words).say(Content("\n").join(lines[:12]))
 
-    def show_open_steps(self) -> None:
-        """Draw the steps that can be worked on."""
+    def steps_changed(self) -> None:
+        """Draw the next step and those that can be worked on."""
+        if self._seen_data is not None:
+            self.query_one("#next-step", Words).say(self._next(*self._seen_data))
         steps = self.irkit.open_steps
         lines = [
             Content.assemble((f"○ {step.phase:<10}", "$muted"), (line(step.words), ""))
@@ -185,12 +191,12 @@ class OverviewScreen(CaseScreen):
         ]
         if not lines:
             lines.append(Content.styled("Nothing can be worked on yet.", "$muted"))
-        self.query_one("#steps-list", Static).update(Content("\n").join(lines))
+        self.query_one("#steps-list", Words).say(Content("\n").join(lines))
 
     def _evidence(self, evidence: views.EvidenceSummary) -> None:
-        box = self.query_one("#next-evidence", Static)
+        box = self.query_one("#next-evidence", Words)
         if evidence.state is None:
-            box.update(Content.styled("○ No evidence yet: press a to add logs.", "$warning"))
+            box.say(Content.styled("○ No evidence yet: press a to add logs.", "$warning"))
             return
         symbol, word, style = EVIDENCE[evidence.state.value]
         count = {"mismatch": evidence.mismatch, "unverifiable": evidence.unverifiable}.get(
@@ -200,7 +206,7 @@ class OverviewScreen(CaseScreen):
         if evidence.checked_at is not None:
             ago = f", checked {duration(self.now - evidence.checked_at)} ago"
         unread = f" · {number(evidence.quarantined)} unreadable" if evidence.quarantined else ""
-        box.update(
+        box.say(
             Content.assemble(
                 (f"{symbol} {plural(count, 'file')} {word}", style),
                 (

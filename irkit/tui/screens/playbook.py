@@ -9,7 +9,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Container, VerticalScroll
 from textual.content import Content
-from textual.widgets import Static
 
 from irkit.tui.actions import bindings
 from irkit.tui.screens.base import CaseScreen
@@ -17,6 +16,7 @@ from irkit.tui.text import clean, line, stamp
 from irkit.tui.theme import STEP
 from irkit.tui.widgets.dialogs import AskDialog, ChooseDialog, Question
 from irkit.tui.widgets.tables import Cell, PagedTable, TableColumn
+from irkit.tui.widgets.words import Words
 
 if TYPE_CHECKING:
     from irkit.playbook import StepView
@@ -62,11 +62,11 @@ class PlaybookScreen(CaseScreen):
 
     def body(self) -> ComposeResult:
         """Lay out list and detail."""
-        yield Static(Content(""), id="caption", markup=False)
+        yield Words(id="caption", fixed=True)
         with Container(id="split"):
             yield PagedTable(COLUMNS, step_cells, id="steps", key=lambda v: v.step.id)
             with VerticalScroll(id="detail", classes="section"):
-                yield Static(Content(""), id="detail-text", markup=False)
+                yield Words(id="detail-text")
 
     def reload(self) -> None:
         """Read the steps."""
@@ -83,7 +83,7 @@ class PlaybookScreen(CaseScreen):
         self.steps = tuple(steps)
         done = sum(1 for step in steps if step.state in ("done", "not_applicable"))
         ready = sum(1 for step in steps if step.state in ("open", "in_progress"))
-        self.query_one("#caption", Static).update(
+        self.query_one("#caption", Words).say(
             Content.assemble(
                 (f"{done} of {len(steps)} steps settled", "bold"),
                 (f" · {ready} can be worked on now", "$muted"),
@@ -142,7 +142,7 @@ class PlaybookScreen(CaseScreen):
         parts.append(Content.styled(f"Owner: {line(view.owner)}", "$muted"))
         if step.reference:
             parts.append(Content.styled("; ".join(map(line, step.reference)), "$muted"))
-        self.query_one("#detail-text", Static).update(Content("\n").join(parts))
+        self.query_one("#detail-text", Words).say(Content("\n").join(parts))
 
     # -- deciding -----------------------------------------------------------------------------
 

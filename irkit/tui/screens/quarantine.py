@@ -9,7 +9,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Container, VerticalScroll
 from textual.content import Content
-from textual.widgets import Static
 
 from irkit.case import views
 from irkit.tui.actions import bindings
@@ -17,6 +16,7 @@ from irkit.tui.screens.base import CaseScreen
 from irkit.tui.screens.browse import PAGE
 from irkit.tui.text import clean, line, mask_shapes, middle, number, plural
 from irkit.tui.widgets.tables import Cell, PagedTable, TableColumn
+from irkit.tui.widgets.words import Words
 
 COLUMNS = (
     TableColumn("source", "File", 20, sortable=False),
@@ -55,13 +55,13 @@ class QuarantineScreen(CaseScreen):
 
     def body(self) -> ComposeResult:
         """Lay out table and detail."""
-        yield Static(Content(""), id="caption", markup=False)
+        yield Words(id="caption", fixed=True)
         with Container(id="split"):
             yield PagedTable(
                 COLUMNS, _cells, id="quarantine", key=lambda r: f"{r.source_id}:{r.entry_no}"
             )
             with VerticalScroll(id="detail", classes="section"):
-                yield Static(Content(""), id="detail-text", markup=False)
+                yield Words(id="detail-text")
 
     def reload(self) -> None:
         """Read the page."""
@@ -72,19 +72,19 @@ class QuarantineScreen(CaseScreen):
         """Draw the page."""
         self.total = page.total
         self.query_one("#quarantine", PagedTable).show_page(page.rows, page.total, page.offset)
-        caption = self.query_one("#caption", Static)
+        caption = self.query_one("#caption", Words)
         box = self.query_one("#detail", VerticalScroll)
         if not page.rows:
-            caption.update(Content.styled("✓ Everything in the logs could be read", "$success"))
+            caption.say(Content.styled("✓ Everything in the logs could be read", "$success"))
             box.border_title = "Nothing unread"
-            self.query_one("#detail-text", Static).update(
+            self.query_one("#detail-text", Words).say(
                 Content("Entries that cannot be read are kept here byte for byte, never dropped.")
             )
             return
         span = ""
         if page.total > len(page.rows):
             span = f" · {number(page.offset + 1)}–{number(page.offset + len(page.rows))}, [ ] page"
-        caption.update(
+        caption.say(
             Content.assemble(
                 (f"{plural(page.total, 'entry', 'entries')} could not be read", "bold"),
                 (f"{span} · kept byte for byte in the evidence", "$muted"),
@@ -113,7 +113,7 @@ class QuarantineScreen(CaseScreen):
         box.border_title = f"Entry {number(row.entry_no)} of {line(middle(row.source, 40))}"
         text = mask_shapes(raw.decode("utf-8", "backslashreplace"))
         more = max(0, row.byte_len - len(raw))
-        self.query_one("#detail-text", Static).update(
+        self.query_one("#detail-text", Words).say(
             Content.assemble(
                 (line(row.error_code).replace("_", " "), "bold $warning"),
                 f": {clean(row.error_text)}\n",

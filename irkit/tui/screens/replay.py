@@ -11,7 +11,6 @@ from textual.containers import Container, Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.reactive import reactive
 from textual.timer import Timer
-from textual.widgets import Static
 
 from irkit.case import Case, views
 from irkit.tui.actions import bindings
@@ -19,6 +18,7 @@ from irkit.tui.screens.base import CaseScreen
 from irkit.tui.text import line, middle, number, p_value, short_stamp, stamp
 from irkit.tui.widgets.charts import EvidenceCurve, logprob_plot
 from irkit.tui.widgets.marked import marked, values_of
+from irkit.tui.widgets.words import Words
 from irkit.tui.words import (
     KIND,
     detector_lines,
@@ -78,21 +78,21 @@ class ReplayScreen(CaseScreen):
 
     def body(self) -> ComposeResult:
         """Lay out head, curve, texts and the side panels."""
-        yield Static(Content(""), id="replay-head", markup=False)
+        yield Words(id="replay-head", fixed=True)
         with Vertical(id="curve-box", classes="section"):
             yield EvidenceCurve(id="curve")
         with Horizontal(id="replay-main"):
             with TextScroll(id="texts", classes="section"):
-                yield Static(Content(""), id="text-body", markup=False)
+                yield Words(id="text-body")
             with TextScroll(id="side"):
                 with Container(classes="section", id="this-box"):
-                    yield Static(Content(""), id="this-query", markup=False)
+                    yield Words(id="this-query")
                 with Container(classes="section", id="logprob-box"):
-                    yield Static(Content(""), id="logprobs", markup=False)
+                    yield Words(id="logprobs")
                 with Container(classes="section", id="why-box"):
-                    yield Static(Content(""), id="why-text", markup=False)
+                    yield Words(id="why-text")
                 with Container(classes="section", id="params-box"):
-                    yield Static(Content(""), id="params", markup=False)
+                    yield Words(id="params")
 
     def on_mount(self) -> None:
         """Name the sections."""
@@ -148,14 +148,14 @@ class ReplayScreen(CaseScreen):
         if page.rows:
             self.choose_actor(page.rows[0].key)
             return
-        self.query_one("#replay-head", Static).update(Content.styled("No actor to replay", "bold"))
-        self.query_one("#text-body", Static).update(
+        self.query_one("#replay-head", Words).say(Content.styled("No actor to replay", "bold"))
+        self.query_one("#text-body", Words).say(
             Content(
                 "No actor was flagged yet. Press 1 to see what is still to do, or 2, then a, to"
                 " pick any actor that was tested."
             )
         )
-        self.query_one("#why-text", Static).update(Content(""))
+        self.query_one("#why-text", Words).say(Content(""))
 
     def show_actor(self, data: tuple[Any, ...]) -> None:
         """Draw curve and reasons, and go to the landmark asked for."""
@@ -166,13 +166,13 @@ class ReplayScreen(CaseScreen):
         widget.points, widget.total = curve, summary.total
         widget.onset = summary.onset_position
         why = [finding_lines(finding) for finding in findings]
-        if sentences:
-            head = Content.styled("In sentences", "bold")
-            why.append(Content("\n").join([head, *(Content(told(s)) for s in sentences)]))
         if results:
             head = Content.styled("What each detector said", "bold")
             why.append(Content("\n").join([head, detector_lines(results)]))
-        self.query_one("#why-text", Static).update(Content("\n\n").join(why))
+        if sentences:
+            head = Content.styled("In sentences", "bold")
+            why.append(Content("\n").join([head, *(Content(told(s)) for s in sentences)]))
+        self.query_one("#why-text", Words).say(Content("\n\n").join(why))
         target = self.position
         if first_time:
             target = at if at is not None else (summary.onset_position or 0)
@@ -233,7 +233,7 @@ class ReplayScreen(CaseScreen):
         parts.append((f"  {at}", "$muted"))
         if self.playing:
             parts.append((f"  ▶ {SPEEDS[self.speed]:g}/s", "bold $accent"))
-        self.query_one("#replay-head", Static).update(Content.assemble(*parts))
+        self.query_one("#replay-head", Words).say(Content.assemble(*parts))
         box = self.query_one("#curve-box")
         onset = summary.onset_position
         words = "no onset" if onset is None else f"┃ onset at query {number(onset + 1)}"
@@ -276,7 +276,7 @@ class ReplayScreen(CaseScreen):
             )
         if not detail.responses:
             parts.append(Content.styled(_no_text("response", detail.content_state), "$muted"))
-        self.query_one("#text-body", Static).update(Content("\n").join(parts))
+        self.query_one("#text-body", Words).say(Content("\n").join(parts))
         box = self.query_one("#texts")
         box.border_title = "Prompt and response" + (" · REVEALED" if revealed else " · masked")
         self._side(detail)
@@ -287,7 +287,7 @@ class ReplayScreen(CaseScreen):
         return Content.assemble((f"{line(role, 16)}{suffix}", style), (extra, "$muted"))
 
     def _side(self, detail: views.RecordDetail) -> None:
-        self.query_one("#this-query", Static).update(mark_lines(detail.evidence))
+        self.query_one("#this-query", Words).say(mark_lines(detail.evidence))
         rows = [
             ("time", stamp(detail.at, seconds=True)),
             ("request", middle(detail.request_id or "–", 30)),
@@ -299,13 +299,13 @@ class ReplayScreen(CaseScreen):
             ("entry", f"{number(detail.entry_no)}, byte {number(detail.byte_offset or 0)}"),
             *(("warning", line(warning, 40)) for warning in detail.warnings[:5]),
         ]
-        self.query_one("#params", Static).update(
+        self.query_one("#params", Words).say(
             Content("\n").join(
                 [Content.assemble((f"{line(k):<19}", "$muted"), (v, "")) for k, v in rows]
             )
         )
-        plot = self.query_one("#logprobs", Static)
-        plot.update(logprob_plot(detail.logprobs, max(20, plot.size.width or 40)))
+        plot = self.query_one("#logprobs", Words)
+        plot.say(logprob_plot(detail.logprobs, max(20, plot.size.width or 40)))
 
     # -- actions ------------------------------------------------------------------------------
 

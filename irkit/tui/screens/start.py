@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Footer, OptionList, Static
+from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from irkit.model import Stage
@@ -18,6 +18,7 @@ from irkit.tui.actions import bindings
 from irkit.tui.text import line, middle, number
 from irkit.tui.widgets.chrome import JobBar, TooSmall
 from irkit.tui.widgets.dialogs import AskDialog, Question
+from irkit.tui.widgets.words import KeyBar, Words
 
 if TYPE_CHECKING:
     from irkit.tui.app import IrkitApp
@@ -64,9 +65,9 @@ class StartScreen(Screen[None]):
             )
             yield OptionList(id="choices", compact=True)
             with Vertical(id="work", classes="section"):
-                yield Static(Content(""), id="work-stages", markup=False)
+                yield Words(id="work-stages")
         yield JobBar()
-        yield Footer(compact=True, show_command_palette=False)
+        yield KeyBar()
         yield TooSmall()
 
     def on_mount(self) -> None:
@@ -126,7 +127,7 @@ class StartScreen(Screen[None]):
                 )
             else:
                 lines.append(Content.styled(f"✓ {words}", "$success"))
-        self.query_one("#work-stages", Static).update(Content("\n").join(lines))
+        self.query_one("#work-stages", Words).say(Content("\n").join(lines))
 
     def masks_changed(self) -> None:
         """Nothing here is ever revealed."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -13,31 +12,22 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import ProgressBar, Static
 
-from irkit.case.views import DeadlineRow, EvidenceSummary
+from irkit.case.views import DeadlineRow
 from irkit.tui.actions import SCREENS
+from irkit.tui.messages import Head
 from irkit.tui.text import duration, line, number, remaining, urgency
 from irkit.tui.theme import EVIDENCE, URGENCY
+from irkit.tui.widgets.words import Words
 
 if TYPE_CHECKING:
     from irkit.tui.app import IrkitApp
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
-    """Facts of the status line."""
-
-    title: str
-    synthetic: bool
-    deadline: DeadlineRow | None
-    evidence: EvidenceSummary
-    phase: str = ""
-
-
-class _Segment(Static):
+class _Segment(Words):
     """A part of the status line that leads to a screen when clicked."""
 
     def __init__(self, goes_to: str, tooltip: str, id: str) -> None:  # noqa: A002
-        super().__init__(Content(""), id=id, markup=False)
+        super().__init__(id=id, fixed=goes_to == "deadlines")
         self.goes_to = goes_to
         self.tooltip = tooltip
 
@@ -55,37 +45,37 @@ class StatusBar(Horizontal):
         yield _Segment("overview", "Overview", "status-case")
         yield _Segment("deadlines", "All deadlines", "status-deadline")
         yield _Segment("evidence", "Evidence and custody", "status-evidence")
-        yield Static(Content(""), id="status-mask", markup=False)
+        yield Words(id="status-mask")
 
-    def show(self, head: Head | None, now: datetime, reveal_left: int) -> None:
+    def show(self, head: Head | None, now: datetime, reveal_left: int, phase: str) -> None:
         """Draw the line."""
         wide = self.app.size.width >= 100
-        case = self.query_one("#status-case", Static)
-        deadline = self.query_one("#status-deadline", Static)
-        evidence = self.query_one("#status-evidence", Static)
+        case = self.query_one("#status-case", Words)
+        deadline = self.query_one("#status-deadline", Words)
+        evidence = self.query_one("#status-evidence", Words)
         if head is None:
-            case.update(Content("irkit"))
-            deadline.update(Content(""))
-            evidence.update(Content(""))
+            case.say(Content("irkit"))
+            deadline.say(Content(""))
+            evidence.say(Content(""))
         else:
             title = line(head.title, 44 if wide else 21)
             if head.synthetic and "sample" not in title.lower():
                 title = f"SAMPLE {title}" if wide else line(f"SAMPLE {head.title}", 24)
-            phase = f" · {head.phase}" if head.phase and wide else ""
-            case.update(Content.assemble((title, "bold"), (phase, "$muted")))
-            deadline.update(self._deadline(head.deadline, now, wide))
+            where = f" · {phase}" if phase and wide else ""
+            case.say(Content.assemble((title, "bold"), (where, "$muted")))
+            deadline.say(self._deadline(head.deadline, now, wide))
             state = head.evidence.state
             if state is None:
-                evidence.update(Content.styled("○ no evidence", "$muted"))
+                evidence.say(Content.styled("○ no evidence", "$muted"))
             else:
                 symbol, word, style = EVIDENCE[state.value]
                 words = f"{symbol} evidence {word}" if wide else f"{symbol} {word}"
-                evidence.update(Content.styled(words, style))
-        masked = self.query_one("#status-mask", Static)
+                evidence.say(Content.styled(words, style))
+        masked = self.query_one("#status-mask", Words)
         if reveal_left:
-            masked.update(Content.styled(f"◐ REVEALED {reveal_left} s", "bold $warning"))
+            masked.say(Content.styled(f"◐ REVEALED {reveal_left} s", "bold $warning"))
         else:
-            masked.update(Content.styled("● masked", "$muted"))
+            masked.say(Content.styled("● masked", "$muted"))
 
     @staticmethod
     def _deadline(row: DeadlineRow | None, now: datetime, wide: bool) -> Content:
@@ -97,16 +87,16 @@ class StatusBar(Horizontal):
         return Content.styled(f"{symbol} {remaining(row.at, now)} · {what}{maybe}", style)
 
 
-class _Tab(Static):
+class _Tab(Words):
     def __init__(self, name: str, label: str, short: str, digit: int, active: bool) -> None:
-        super().__init__(Content(""), classes="tab -active" if active else "tab", markup=False)
+        super().__init__(classes="tab -active" if active else "tab")
         self.screen_name, self.label, self.short, self.digit = name, label, short, digit
         self.tooltip = f"{label} ({digit})"
 
     def fit(self, wide: bool) -> None:
         text = self.label if wide else self.short
         self.display = bool(text)
-        self.update(Content.assemble((str(self.digit), "$footer-key-foreground"), " ", text))
+        self.say(Content.assemble((str(self.digit), "$footer-key-foreground"), " ", text))
 
     def on_click(self) -> None:
         app: IrkitApp = self.app  # type: ignore[assignment]
@@ -144,9 +134,9 @@ class JobBar(Horizontal):
 
     def compose(self) -> ComposeResult:
         """Lay out the parts."""
-        yield Static(Content(""), id="job-title", markup=False)
+        yield Words(id="job-title")
         yield ProgressBar(show_eta=False, show_percentage=True, id="job-progress")
-        yield Static(Content(""), id="job-detail", markup=False)
+        yield Words(id="job-detail", fixed=True)
         yield _CancelButton(Content.styled("^x Cancel", "$accent"), id="job-cancel", markup=False)
 
     def on_mount(self) -> None:
@@ -164,7 +154,7 @@ class JobBar(Horizontal):
         title = job.title if state is None else f"{job.title}: {state.stage.value}"
         if job.cancelled.is_set():
             title = "cancelling…"
-        self.query_one("#job-title", Static).update(Content(line(title, 34)))
+        self.query_one("#job-title", Words).say(Content(line(title, 34)))
         bar = self.query_one("#job-progress", ProgressBar)
         if state is None or not state.total:
             bar.update(total=None)
@@ -176,7 +166,7 @@ class JobBar(Horizontal):
             detail = f"{number(state.done)} of {number(state.total)} {line(state.unit, 12)}"
             if spent > 2 and state.done:
                 detail += f", about {duration_words(left)} left"
-        self.query_one("#job-detail", Static).update(Content(detail))
+        self.query_one("#job-detail", Words).say(Content(detail))
 
 
 def duration_words(seconds: float) -> str:

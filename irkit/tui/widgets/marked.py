@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,7 +16,9 @@ from irkit.tui.theme import PROVENANCE
 #: Texts longer than this are drawn around their first mark; the whole lies in the evidence.
 MAX_CHARS = 20_000
 #: Shortest value that is also masked where it stands outside its span.
-MIN_VALUE = 4
+MIN_VALUE = 3
+
+_NAME = re.compile(r"(?<!\w)(?:[^\W\d_]*[A-ZÀ-ÖØ-Þ]|\w*\d)\w*(?:[.@-]\w+)*")
 
 #: Which provenance wins where marks overlap, and how a mark is framed (never by colour alone).
 _ORDER = ("memorised", "unverified", "cue_derivable", "probe", "echo")
@@ -62,8 +65,13 @@ def flatten(spans: Sequence[Span], length: int) -> list[Mark]:
 
 
 def values_of(body: str, spans: Sequence[Span]) -> tuple[str, ...]:
-    """Return the literal values under spans, longest first, to be masked elsewhere too."""
+    """Return what is to be masked elsewhere too: values under spans, and the names in them.
+
+    A name is taken to be a word with a capital or a digit; sentence openings are masked with it,
+    which hides a little more than needed.
+    """
     found = {body[span.start : span.end].strip() for span in spans}
+    found |= {word for value in found for word in _NAME.findall(value)}
     return tuple(sorted((v for v in found if len(v) >= MIN_VALUE), key=lambda v: (-len(v), v)))
 
 

@@ -100,8 +100,8 @@ class PagedTable(DataTable[Text], inherit_bindings=False):
         keys = [self._key(row) for row in self._page]
         if keep in keys:
             self.move_cursor(row=keys.index(keep), animate=False)
-        elif moved and backwards:
-            self.move_cursor(row=max(0, len(keys) - 1), animate=False)
+        elif moved:
+            self.move_cursor(row=max(0, len(keys) - 1) if backwards else 0, animate=False)
 
     def _draw(self) -> None:
         row = self.cursor_row

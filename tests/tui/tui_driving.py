@@ -1,0 +1,60 @@
+"""Words for driving the screens in tests."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from textual.pilot import Pilot
+from textual.widgets import Input
+from textual.worker import WorkerCancelled
+
+from irkit.tui.app import IrkitApp
+
+
+async def settle(pilot: Pilot[None]) -> None:
+    """Wait until no reading or writing is under way and its outcome is drawn."""
+    quiet = 0
+    while quiet < 3:
+        # A screen draws at most sixty times a second, and what follows a drawing comes after it.
+        await asyncio.sleep(0.012)
+        busy = [w for w in pilot.app.workers if w.group != "job" and not w.is_finished]
+        if busy:
+            try:
+                await pilot.app.workers.wait_for_complete(busy)
+            except WorkerCancelled:
+                pass  # a newer reading took its place
+        quiet = 0 if busy else quiet + 1
+    await pilot.pause()
+
+
+async def press(pilot: Pilot[None], *keys: str) -> None:
+    """Press keys, each followed by settling."""
+    for key in keys:
+        await pilot.press(key)
+        await settle(pilot)
+
+
+async def write(pilot: Pilot[None], text: str) -> None:
+    """Type a text into the focused input."""
+    focused = pilot.app.focused
+    assert isinstance(focused, Input), focused
+    focused.value = text
+    await pilot.pause()
+
+
+async def until(pilot: Pilot[None], condition: Callable[[], bool], seconds: float = 10) -> None:
+    """Wait for a condition; fails when it never holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "the condition never held"
+        await pilot.pause(0.02)
+
+
+def shown(app: IrkitApp) -> str:
+    """Everything on the screen as plain text, line by line."""
+    screen = app.screen
+    return "\n".join(
+        "".join(segment.text for segment in strip) for strip in screen._compositor.render_strips()
+    )
