@@ -53,6 +53,7 @@ class NearDuplicateSequence(NoSignatures):
                 25,
                 ("prompts",),
                 {Technique.MODEL_EXTRACTION: 0.5},
+                supporting=True,
             ),
         ),
     )

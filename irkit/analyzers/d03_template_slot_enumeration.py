@@ -54,8 +54,8 @@ class TemplateSlotEnumeration:
         nist_aml=("NISTAML.032", "NISTAML.038"),
         owasp=("LLM02:2025",),
         statistics=(
-            Statistic(ENUMERATION, 10, ("prompts",), {Technique.ATTRIBUTE_INFERENCE: 3.0}),
-            Statistic(PROBE, 5, ("prompts",), {Technique.TRAINING_DATA_EXTRACTION: 1.0}),
+            Statistic(ENUMERATION, 10, ("prompts",), {Technique.ATTRIBUTE_INFERENCE: 3.0}, 2.0),
+            Statistic(PROBE, 5, ("prompts",), {Technique.TRAINING_DATA_EXTRACTION: 1.0}, 3.0),
         ),
         signatures=(
             Signature(

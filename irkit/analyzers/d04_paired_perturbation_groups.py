@@ -49,7 +49,7 @@ class PairedPerturbationGroups(NoSignatures):
         atlas=("AML.T0024.000",),
         nist_aml=("NISTAML.033",),
         owasp=("LLM02:2025",),
-        statistics=(Statistic(KEY, 25, ("prompts",), {Technique.MEMBERSHIP_INFERENCE: 3.0}),),
+        statistics=(Statistic(KEY, 25, ("prompts",), {Technique.MEMBERSHIP_INFERENCE: 3.0}, 2.0),),
     )
 
     def query_scores(self, log: Features) -> dict[str, NDArray[np.float32]]:

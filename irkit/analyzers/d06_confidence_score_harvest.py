@@ -57,6 +57,7 @@ class ConfidenceScoreHarvest(NoSignatures):
                     Technique.MODEL_EXTRACTION: 1.0,
                     Technique.DATA_RECONSTRUCTION: 1.0,
                 },
+                supporting=True,
             ),
         ),
     )

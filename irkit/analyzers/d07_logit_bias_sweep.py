@@ -59,6 +59,7 @@ class LogitBiasSweep:
                 10,
                 ("params",),
                 {Technique.MODEL_EXTRACTION: 3.0, Technique.DATA_RECONSTRUCTION: 1.0},
+                2.0,
             ),
         ),
         signatures=(

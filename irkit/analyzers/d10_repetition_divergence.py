@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 KEY = "D10.divergence"
 DIVERGED = "D10.diverged"
 _RUN = 20
-_PROMPT_RUN = 10
+_PROMPT_RUN = 20
 _VARIETY = 0.3
+#: Diverging answers per window that a model gives without being asked to.
+_ALLOWED = 2
 
 
 @register
@@ -41,14 +43,16 @@ class RepetitionDivergence:
         looks_for="prompts that make the model repeat a word, and responses that repeat and then "
         "turn into other text",
         inputs=("prompts", "responses"),
-        statistic="largest query score (log2 of the repeated run in the response, plus twice "
-        "log2 of the varied tail after it, plus log2 of the run in the prompt, plus 5 for an "
-        "instruction to repeat without end) plus half log2(1 + queries of 3 or more)",
+        statistic="query that asks for repetition (5 for an instruction to repeat without end, "
+        "log2 of a run that makes up half of the prompt): plus log2 of the run that came back, "
+        "plus twice the variety of the tail after it times log2 of its length; other queries: 1 "
+        "where a loop of 20 tokens turns into 50 varied ones; window: largest asking query plus "
+        "2 log2(1 + such queries), plus other diverging queries beyond two",
         threshold_source="conformal against ordinary actors; signature: asked to repeat, and "
         "50 or more varied tokens after 20 repeated ones",
         cost="about 12 microseconds per unique response",
         known_false_positives=(
-            "small models that loop by themselves (a loop without a varied tail scores low)",
+            "models that loop by themselves and then ramble on (two a window are allowed)",
             "logs and tables pasted into prompts",
         ),
         atlas=("AML.T0057",),
@@ -65,26 +69,30 @@ class RepetitionDivergence:
     )
 
     def query_scores(self, log: Features) -> dict[str, NDArray[np.float32]]:
-        """Score what was asked and what came back; a retry's answer counts for its leader."""
+        """Score what was asked and what came back; a retry's answer counts for its leader.
+
+        A loop that nobody asked for, or asked for a given number of times, is a weakness of small
+        models and no sign of intent.
+        """
         run = log.response("run").astype(np.float64)
         tail, variety = log.response("tail").astype(np.float64), log.response("variety")
         looped = run >= _RUN
         back = np.where(looped, np.log2(1.0 + run), 0.0)
         back += np.where(looped & (tail >= _RUN), 2.0 * variety * np.log2(1.0 + tail), 0.0)
-        asked_run = log.prompt("run").astype(np.float64)
-        asked = np.where(asked_run >= _PROMPT_RUN, np.log2(1.0 + asked_run), 0.0)
-        asked += 5.0 * log.prompt("forever")
-        return {KEY: log.to_leader((back + asked).astype(np.float32))}
+        asked = _asked(log)
+        unasked = (looped & (tail >= DIVERGENCE_TOKENS) & (variety >= _VARIETY)).astype(np.float64)
+        return {KEY: log.to_leader(np.where(asked > 0, asked + back, unasked).astype(np.float32))}
 
     def window_scores(
-        self,
-        log: Features,
-        scores: Mapping[str, NDArray[np.float32]],
-        windows: Windows,
+        self, log: Features, scores: Mapping[str, NDArray[np.float32]], windows: Windows
     ) -> dict[str, NDArray[np.float64]]:
-        """Peak plus a little for more of the same."""
+        """Peak of the asking queries, plus more of the same, plus repeated unasked divergence."""
         score = scores[KEY]
-        return {KEY: windows.peak(score) + 0.5 * np.log2(1.0 + windows.total(score >= 3.0))}
+        strong = windows.total(score > 1.0)
+        peak = np.where(strong > 0, windows.peak(score), 0.0)
+        others = windows.total(score == 1.0)
+        more = 2.0 * np.log2(1.0 + strong) + 2.0 * np.maximum(others - _ALLOWED, 0.0)
+        return {KEY: peak + more}
 
     def signature_hits(self, log: Features, windows: Windows) -> dict[str, NDArray[np.bool_]]:
         """Asked for repetition, repeated, diverged."""
@@ -102,9 +110,15 @@ class RepetitionDivergence:
         return "the prompt itself repeats a word or phrase"
 
 
+def _asked(log: Features) -> NDArray[np.float64]:
+    """How strongly each prompt asks for repetition without end."""
+    run, tokens = log.prompt("run").astype(np.float64), log.prompt("tokens")
+    pasted = (run >= _PROMPT_RUN) & (run >= 0.5 * tokens)
+    return np.asarray(np.where(pasted, np.log2(1.0 + run), 0.0) + 5.0 * log.prompt("forever"))
+
+
 def diverged(log: Features) -> NDArray[np.float32]:
     """Mark queries that asked for repetition and got varied text after a repeated run."""
-    asked = log.prompt("forever") | (log.prompt("run") >= _PROMPT_RUN)
     hit = (log.response("run") >= _RUN) & (log.response("tail") >= DIVERGENCE_TOKENS)
     hit &= log.response("variety") >= _VARIETY
-    return log.to_leader((hit & asked).astype(np.float32))
+    return np.asarray(log.to_leader((hit & (_asked(log) > 0)).astype(np.float32)))

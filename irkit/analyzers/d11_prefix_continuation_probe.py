@@ -62,14 +62,16 @@ class PrefixContinuationProbe:
                 5,
                 ("prompts", "corpus"),
                 {Technique.TRAINING_DATA_EXTRACTION: 2.0},
+                3.0,
             ),
             Statistic(
                 PERSONAL,
                 5,
                 ("prompts", "corpus", "subjects"),
                 {Technique.TRAINING_DATA_EXTRACTION: 3.0},
+                2.0,
             ),
-            Statistic(SHAPE, 10, ("prompts",), {Technique.TRAINING_DATA_EXTRACTION: 0.5}),
+            Statistic(SHAPE, 10, ("prompts",), {Technique.TRAINING_DATA_EXTRACTION: 0.5}, 3.0),
         ),
         signatures=(
             Signature(

@@ -43,12 +43,15 @@ class MemorisedOutputSignal(NoSignatures):
         nist_aml=("NISTAML.038",),
         owasp=("LLM02:2025",),
         statistics=(
-            Statistic(RATE, 5, ("responses", "corpus"), {Technique.TRAINING_DATA_EXTRACTION: 1.0}),
+            Statistic(
+                RATE, 5, ("responses", "corpus"), {Technique.TRAINING_DATA_EXTRACTION: 1.0}, 3.0
+            ),
             Statistic(
                 PERSONAL,
                 5,
                 ("responses", "corpus", "subjects"),
                 {Technique.TRAINING_DATA_EXTRACTION: 2.0},
+                2.0,
             ),
         ),
     )

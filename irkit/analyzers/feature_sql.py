@@ -75,17 +75,23 @@ def more_choices(case: Case) -> pl.DataFrame:
 
 
 def prompt_matches(case: Case) -> pl.DataFrame:
-    """Per prompt text: key (ascending), tokens, cover, whole, tail, doc, personal."""
+    """Per prompt text: key (ascending), tokens, cover, whole, tail, doc, personal.
+
+    ``tail`` counts only runs that leave something of the document to be continued.
+    """
     return case.frame(
         f"""
         WITH s AS (SELECT doc_id FROM corpus_doc WHERE subject_id IS NOT NULL)
         SELECT {_key("m.text_id")} AS key, max(m.tokens) AS tokens,
           max((m.t_end - m.t_start) / greatest(length(t.body), 1))::FLOAT AS cover,
           bool_or(m.whole_doc) AS whole,
-          coalesce(max(m.tokens) FILTER (m.is_tail), 0) AS tail,
+          coalesce(max(m.tokens) FILTER (m.is_tail AND m.d_end + {_CONTINUES} <= d.chars), 0)
+            AS tail,
           arg_max(hash(m.doc_id), (m.tokens, m.doc_id)) AS doc,
           arg_max(s.doc_id IS NOT NULL, (m.tokens, m.doc_id)) AS personal
         FROM corpus_match m JOIN text t USING (text_id) LEFT JOIN s USING (doc_id)
+        LEFT JOIN (SELECT doc_id, max(chars) AS chars FROM corpus_doc GROUP BY doc_id) d
+          USING (doc_id)
         WHERE m.role = 'prompt' AND m.df <= {COMMON}
         GROUP BY 1 ORDER BY 1
         """

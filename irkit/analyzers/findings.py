@@ -19,6 +19,9 @@ F64 = NDArray[np.float64]
 SHOWN = 0.01
 #: A technique is named alone only where the runner-up is this much less surprising.
 APART = 10.0
+#: Fraction of the smallest possible p-value that a fused score must reach to be shown where too
+#: few ordinary actors are known.
+_FAR = 0.1
 #: e-value that makes a selected actor tier A.
 STRONG_E = 100.0
 
@@ -63,12 +66,14 @@ def select(court: Court, judged: Sequence[Judged], fdr: float) -> Found:
     bound = np.array([_signature_p(court, signature.key) for signature in signatures])
     p_all, where = [], []
     for group, one in enumerate(judged):
-        shown = one.signatures.any(1) if one.signatures.shape[1] else np.zeros(len(one.units), bool)
+        signed = (
+            one.signatures.any(1) if one.signatures.shape[1] else np.zeros(len(one.units), bool)
+        )
         p = one.overall.copy()
-        if shown.any():
-            least = np.where(one.signatures[shown], bound[None, :], 1.0).min(1)
-            p[shown] = np.minimum(p[shown], least)
-        rows = np.flatnonzero(one.tested | shown)
+        if signed.any():
+            least = np.where(one.signatures[signed], bound[None, :], 1.0).min(1)
+            p[signed] = np.minimum(p[signed], least)
+        rows = np.flatnonzero(one.tested | signed)
         p_all.append(p[rows])
         where.append(np.stack([np.full(len(rows), group), rows]))
     p = np.concatenate(p_all) if p_all else np.zeros(0)
@@ -77,7 +82,8 @@ def select(court: Court, judged: Sequence[Judged], fdr: float) -> Found:
     findings: list[Selected] = []
     tiers = dict.fromkeys((tier.value for tier in Tier), 0)
     chosen = 0
-    for i in np.flatnonzero((p < SHOWN) | (q <= fdr) | _signed(judged, place)).tolist():
+    shown = (p < SHOWN) | (q <= fdr) | _signed(judged, place) | _topmost(judged, place)
+    for i in np.flatnonzero(shown).tolist():
         group, unit = int(place[0, i]), int(place[1, i])
         rows_ = _unit(court, judged[group], group, unit, float(p[i]), float(q[i]), fdr, bound)
         findings += rows_
@@ -94,6 +100,18 @@ def _signed(judged: Sequence[Judged], place: NDArray[np.int64]) -> NDArray[np.bo
         if one.signatures.shape[1]:
             mine = place[0] == group
             out[mine] = one.signatures[place[1, mine]].any(1)
+    return out
+
+
+def _topmost(judged: Sequence[Judged], place: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Mark actors far above every ordinary one where those are too few for a small p-value."""
+    out = np.zeros(place.shape[1], np.bool_)
+    for group, one in enumerate(judged):
+        mine = np.flatnonzero(place[0] == group)
+        unit = place[1, mine]
+        least = np.where(np.isnan(one.order[unit]), 1.0, one.order[unit]).min(1, initial=1.0)
+        floor = 1.0 / (1.0 + one.size[unit])
+        out[mine] = (one.overall[unit] <= 2 * floor) & (least < _FAR * floor)
     return out
 
 

@@ -26,8 +26,11 @@ from irkit.model import Technique
 
 F64 = NDArray[np.float64]
 
-#: A detector that sees nothing must not cancel one that does.
+#: Upper clip of a plain combination, so that one null p-value does not cancel a small one.
 _CLIP = 0.99
+#: Upper clip inside the fusion.  Most detectors see nothing in most windows (p = 1, by ties); at
+#: 0.5 they count for nothing instead of against.  Ranking the result again makes any clip valid.
+_NULL = 0.5
 _LEAST = 1e-300
 #: A technique is only tested where a detector with at least this weight speaks.
 PRIMARY = 2.0
@@ -35,14 +38,15 @@ _KAPPA = 0.5
 TECHNIQUES: tuple[Technique, ...] = tuple(Technique)
 
 
-def cauchy(p: F64, weights: F64) -> F64:
+def cauchy(p: F64, weights: F64, clip: float = _CLIP) -> F64:
     """Combine p-values along the last axis with the weighted Cauchy combination.
 
     Args:
         p: p-values, shape (..., K).
         weights: non-negative weights, shape (K,).
+        clip: largest value a p-value enters with.
     """
-    clipped = np.clip(p, _LEAST, _CLIP)
+    clipped = np.clip(p, _LEAST, clip)
     share = weights / weights.sum()
     # cot(pi p) is tan((0.5 - p) pi) without losing small p to the 0.5.
     t = (share / np.tan(np.pi * clipped)).sum(-1)
@@ -102,6 +106,7 @@ class Verdicts:
         technique: per technique re-ranked p (NaN where not tested), shape (M, T).
         order: per technique the Cauchy p before re-ranking; orders ties below the floor.
         overall: re-ranked p over all techniques, shape (M,).
+        ties: share of ordinary actors (and the window itself) whose overall rank is the same.
         size: ordinary actors compared with.
     """
 
@@ -109,6 +114,7 @@ class Verdicts:
     technique: F64
     order: F64
     overall: F64
+    ties: F64
     size: int
 
 
@@ -119,16 +125,28 @@ def technique_weights(statistics: Sequence[Statistic]) -> F64:
     )
 
 
+def deciding(statistics: Sequence[Statistic]) -> NDArray[np.bool_]:
+    """Return which statistics may decide a technique, shape (K,)."""
+    return np.array([not s.supporting for s in statistics], np.bool_)
+
+
 class Fusion:
     """Combination fitted on one calibration table for one set of speaking statistics."""
 
-    def __init__(self, table: F64, speaking: NDArray[np.bool_], weights: F64) -> None:
+    def __init__(
+        self,
+        table: F64,
+        speaking: NDArray[np.bool_],
+        weights: F64,
+        decides: NDArray[np.bool_],
+    ) -> None:
         """Fit on ordinary windows.
 
         Args:
             table: ordinary scores, shape (N, K); rows with a NaN among speaking columns drop.
             speaking: which of the K statistics are computed for the tested windows.
             weights: technique weights, shape (T, K).
+            decides: which of the K statistics may decide a technique.
         """
         known = ~np.isnan(table).all(0) if len(table) else np.zeros(len(speaking), np.bool_)
         self.columns: NDArray[np.int64] = np.flatnonzero(speaking & known)
@@ -142,6 +160,7 @@ class Fusion:
             (here >= PRIMARY).any(1) if self.columns.size else np.zeros(len(weights), np.bool_)
         )
         self._weights = here
+        self._decides = decides[self.columns]
         soft = np.column_stack([soft_p_left_out(ordinary[:, i]) for i in range(len(self.columns))])
         soft = soft.reshape(self.size, len(self.columns))
         fused = self._fuse(soft)
@@ -152,13 +171,16 @@ class Fusion:
         out = np.full((len(soft), len(TECHNIQUES)), 1.0)
         for t in np.flatnonzero(self.tested).tolist():
             used = self._weights[t] > 0
-            out[:, t] = cauchy(soft[:, used], self._weights[t, used])
+            least = soft[:, used & self._decides].min(1)
+            # A technique is never more surprising than the best detector that may decide it.
+            combined = cauchy(soft[:, used], self._weights[t, used], _NULL)
+            out[:, t] = np.where(least < 1.0, np.minimum(np.maximum(combined, least), 1.0), 1.0)
         return out
 
     def _all(self, fused: F64) -> F64:
         if not self.tested.any():
             return np.ones(len(fused))
-        return cauchy(fused[:, self.tested], np.ones(int(self.tested.sum())))
+        return cauchy(fused[:, self.tested], np.ones(int(self.tested.sum())), _NULL)
 
     def apply(self, scores: F64) -> Verdicts:
         """Judge tested windows, scores of shape (M, K)."""
@@ -167,7 +189,7 @@ class Fusion:
         technique = np.full((count, len(TECHNIQUES)), np.nan)
         order = np.full((count, len(TECHNIQUES)), np.nan)
         if not self.size or not self.columns.size:
-            return Verdicts(p, technique, order, np.ones(count), self.size)
+            return Verdicts(p, technique, order, np.ones(count), np.ones(count), self.size)
         soft = np.empty((count, len(self.columns)))
         for place, column in enumerate(self.columns.tolist()):
             ordered = self._ordered[:, place]
@@ -177,5 +199,9 @@ class Fusion:
         for t in np.flatnonzero(self.tested).tolist():
             technique[:, t] = conformal_p(self._technique[:, t], -np.log(fused[:, t]))
             order[:, t] = fused[:, t]
-        overall = conformal_p(self._overall, -np.log(self._all(fused)))
-        return Verdicts(p, technique, order, overall, self.size)
+        combined = -np.log(self._all(fused))
+        overall = conformal_p(self._overall, combined)
+        level = np.searchsorted(self._overall, combined, "right")
+        level -= np.searchsorted(self._overall, combined, "left")
+        ties = (1.0 + level.astype(np.float64)) / (1.0 + self.size)
+        return Verdicts(p, technique, order, overall, ties, self.size)

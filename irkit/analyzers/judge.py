@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from irkit.analyzers.baseline import ANY, Baseline
 from irkit.analyzers.calibrate import Promise
-from irkit.analyzers.fuse import TECHNIQUES, Fusion, cauchy_by_group, e_value, technique_weights
+from irkit.analyzers.fuse import (
+    TECHNIQUES,
+    Fusion,
+    cauchy_by_group,
+    deciding,
+    e_value,
+    technique_weights,
+)
 from irkit.analyzers.scoring import Scorer, stratum_names
 from irkit.analyzers.sequences import BUCKETS, Units, Windows, tiled_windows, whole_units
 from irkit.model import UnitKind
@@ -39,6 +46,7 @@ class Judged:
         technique: per technique the combined, re-ranked p-value (NaN: not tested), shape (U, T).
         order: per technique the combined p-value before re-ranking, for ties and attribution.
         overall: p-value over all techniques.
+        first: the same of each actor's first window alone, with the share of ties at its rank.
         e: mean e-value of the detectors that spoke.
         size: ordinary actors compared with.
         levels: where ordinary actors came from, in words.
@@ -55,6 +63,7 @@ class Judged:
     technique: F64
     order: F64
     overall: F64
+    first: tuple[F64, F64]
     e: F64
     size: I64
     levels: list[str]
@@ -76,16 +85,21 @@ class Court:
         baseline: ordinary actors.
         usable: statistic keys whose calibration fits the detectors' versions.
         alpha: error rate per unit that is to be promised.
+        stratum: compare with this stratum only, whatever the tested calls are.
     """
 
     scorer: Scorer
     baseline: Baseline
     usable: frozenset[str]
     alpha: float
+    stratum: str | None = None
 
     def buckets(self) -> list[int]:
         """Window sizes with enough ordinary actors for a promise, else all there are."""
-        sizes = {b: self.baseline.size(b) for b in BUCKETS if self.baseline.size(b)}
+        of = self.stratum or ANY
+        sizes = {b: self.baseline.size(b, of) for b in BUCKETS if self.baseline.size(b, of)}
+        if not sizes:
+            return []
         enough = [b for b, n in sizes.items() if Promise.of(n, self.alpha).k]
         # Without any promise only ranks are left, and larger windows rank better.
         return enough or [b for b, n in sizes.items() if n >= min(_RANK_LEAST, max(sizes.values()))]
@@ -106,6 +120,7 @@ def judge(court: Court, units: Units) -> Judged:
         np.full((count, len(TECHNIQUES)), np.nan),
         np.full((count, len(TECHNIQUES)), np.nan),
         np.ones(count),
+        (np.ones(count), np.ones(count)),
         np.full(count, np.nan),
         np.zeros(count, np.int64),
         [],
@@ -134,7 +149,7 @@ def _combine(court: Court, judged: Judged, windows: Windows, actor: I64, scores:
     count = len(judged.units)
     statistics = [statistic for _, statistic in scorer.statistics]
     keys = [statistic.key for statistic in statistics]
-    weights = technique_weights(statistics)
+    weights, decides = technique_weights(statistics), deciding(statistics)
     usable = np.array([key in court.usable for key in keys], np.bool_)
     strata = np.array(stratum_names(scorer.log.log.operations) or ["other"])
     first = scorer.log.log.operation[windows.rows[windows.bounds[:-1]]]
@@ -144,13 +159,14 @@ def _combine(court: Court, judged: Judged, windows: Windows, actor: I64, scores:
     technique = np.full((len(windows), len(TECHNIQUES)), np.nan)
     order = np.full((len(windows), len(TECHNIQUES)), np.nan)
     overall = np.ones(len(windows))
+    ties = np.ones(len(windows))
     size = np.zeros(len(windows), np.int64)
     for bucket, name, mask, rows in _alike(windows.bucket, stratum, speaking):
         level, table = _table(court, keys, bucket, name)
-        fusion = Fusion(table, mask, weights)
+        fusion = Fusion(table, mask, weights, decides)
         verdicts = fusion.apply(scores[rows])
         p[rows], technique[rows], order[rows] = verdicts.p, verdicts.technique, verdicts.order
-        overall[rows], size[rows] = verdicts.overall, verdicts.size
+        overall[rows], ties[rows], size[rows] = verdicts.overall, verdicts.ties, verdicts.size
         judged.levels.append(f"{level}, windows of {bucket}")
         judged.level[actor[rows]] = len(judged.levels) - 1
     judged.tested[actor] = size > 0
@@ -158,6 +174,8 @@ def _combine(court: Court, judged: Judged, windows: Windows, actor: I64, scores:
     judged.windows = np.bincount(actor, minlength=count)
     judged.size[actor] = size
     judged.overall = cauchy_by_group(overall, actor, count)
+    known, begin = np.unique(actor, return_index=True)
+    judged.first[0][known], judged.first[1][known] = overall[begin], ties[begin]
     for i in range(len(keys)):
         judged.score[:, i] = _peak(scores[:, i], actor, count)
         judged.p[:, i] = _cauchy(p[:, i], actor, count)
@@ -188,6 +206,9 @@ def _alike(
 
 def _table(court: Court, keys: Sequence[str], bucket: int, stratum: str) -> tuple[str, F64]:
     """Prefer the window's own stratum where it is large enough for the promise."""
+    if court.stratum:
+        table = court.baseline.columns(list(keys), bucket, court.stratum)
+        return f"{court.stratum}s of ordinary actors", table
     own = court.baseline.size(bucket, stratum)
     if own >= _STRATUM_LEAST and Promise.of(own, court.alpha).k:
         return f"{stratum} calls", court.baseline.columns(list(keys), bucket, stratum)

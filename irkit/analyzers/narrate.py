@@ -187,7 +187,7 @@ def _otherwise(case: Case, row: dict[str, Any]) -> list[str]:
         name
         for (name,) in case.rows(
             "SELECT detector FROM detector_result WHERE unit_kind = ? AND unit = ?"
-            " AND status = 'FOUND'",
+            " AND (status = 'FOUND' OR p_value < 0.05)",
             [row["unit_kind"], row["unit"]],
         )
     }

@@ -149,7 +149,8 @@ def _growing(block: Block, part: I64, prefixes: _Prefixes) -> Bools:
     after = before + 1
     shared = prefixes.common(before, after, tail=False)
     old, new = block.sizes[before], block.sizes[after]
-    grows[after] = (shared >= 0.8 * old) & (new >= old) & (shared > 0)
+    # The last token of a text that is being typed may still change.
+    grows[after] = (shared >= old - 1) & (new > old) & (shared > 0)
     return grows
 
 

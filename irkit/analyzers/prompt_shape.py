@@ -18,6 +18,8 @@ from irkit.analyzers.blocks import Block, repetition
 
 #: Tokens looked at on each end of a prompt.
 WINDOW = 16
+#: Masked tokens that make up the head and the tail of a template.
+_HEAD, _TAIL = 6, 4
 
 ASK_NONE, ASK_CONTACT, ASK_ATTRIBUTE, ASK_SECRET = 0, 1, 2, 3
 
@@ -46,8 +48,8 @@ class Shapes:
         aggregate: asks for shares or frequencies in the training data or customers.
         sensitive: mentions a sensitive attribute anywhere.
         person: names someone anywhere (two capitalised words in a row, or an id number).
-        skeleton: hash of the text with names and numbers masked.
-        frame: hash of the masked first five and last three tokens.
+        head: hash of the first six tokens with names and numbers masked.
+        tail: hash of the last four tokens with names and numbers masked.
     """
 
     tokens: NDArray[np.int32]
@@ -64,8 +66,8 @@ class Shapes:
     aggregate: NDArray[np.bool_]
     sensitive: NDArray[np.bool_]
     person: NDArray[np.bool_]
-    skeleton: NDArray[np.uint64]
-    frame: NDArray[np.uint64]
+    head: NDArray[np.uint64]
+    tail: NDArray[np.uint64]
 
 
 def mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -149,7 +151,7 @@ def shapes(block: Block) -> Shapes:
     cloze = _cloze(block, tail_bits, head_bits)
     aggregate = ((tail_bits | head_bits) & lx.AGGREGATE > 0).any(1)
     aggregate &= ((tail_bits | head_bits) & lx.DATASET > 0).any(1)
-    skeleton, frame = _skeletons(block, name)
+    first, final = _frames(block, name)
     return Shapes(
         block.sizes.astype(np.int32),
         run.astype(np.int32),
@@ -165,8 +167,8 @@ def shapes(block: Block) -> Shapes:
         aggregate,
         block.any_by_doc((bits & lx.SENSITIVE) > 0),
         block.any_by_doc(second) | (block.count_by_doc(block.number) >= 2),
-        skeleton,
-        frame,
+        first,
+        final,
     )
 
 
@@ -256,25 +258,24 @@ def _elsewhere(
     return np.asarray(names.any(1) & (present | ~names).all(1), np.bool_)
 
 
-def _skeletons(
-    block: Block, name: NDArray[np.bool_]
-) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """Hash texts with names and numbers masked and runs of masks collapsed."""
+def _frames(block: Block, name: NDArray[np.bool_]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """Hash both ends of texts with names and numbers masked and runs of masks collapsed."""
     masked = name | block.number
     value = np.where(masked, np.uint64(7), mix(block.hashes))
     keep = np.ones(len(masked), np.bool_)
     keep[1:] = ~(masked[1:] & masked[:-1] & (block.doc[1:] == block.doc[:-1]))
     kept = np.flatnonzero(keep)
     bounds = np.searchsorted(kept, block.bounds)
-    value = value[kept]
-    position = np.arange(len(kept)) - np.repeat(bounds[:-1], np.diff(bounds))
-    from_end = np.repeat(bounds[1:], np.diff(bounds)) - np.arange(len(kept))
-    parts = mix(value ^ mix(position.astype(np.uint64)))
-    edge = np.minimum(position, 5 + np.minimum(from_end, 4))
-    framed = np.where(
-        (position < 5) | (from_end <= 3), mix(value ^ mix(edge.astype(np.uint64))), np.uint64(0)
-    )
-    return _sum_by(parts, bounds), _sum_by(framed, bounds)
+    value, size = value[kept], np.diff(bounds)
+    position = np.arange(len(kept)) - np.repeat(bounds[:-1], size)
+    from_end = np.repeat(bounds[1:], size) - 1 - np.arange(len(kept))
+    out = []
+    for place, reach in ((position, _HEAD), (from_end, _TAIL)):
+        inside = place < reach
+        part = np.zeros(len(kept), np.uint64)
+        part[inside] = mix(value[inside] ^ mix(place[inside].astype(np.uint64)))
+        out.append(_sum_by(part, bounds))
+    return out[0], out[1]
 
 
 def _sum_by(values: NDArray[np.uint64], bounds: NDArray[np.int64]) -> NDArray[np.uint64]:

@@ -37,6 +37,9 @@ class Statistic:
         needs: what must be there: ``prompts``, ``responses``, ``params`` in the log, a ``corpus``,
             and ``subjects`` in it.
         weights: prior weight of the statistic in each technique's combination.
+        least: smallest value that means anything; what lies below counts as nothing seen.  Most
+            ordinary actors score exactly zero, so without it the smallest oddity that the
+            calibration did not happen to hold would rank above all of them.
         supporting: adds to a technique that another statistic points to, never decides one alone.
     """
 
@@ -44,6 +47,7 @@ class Statistic:
     n_min: int
     needs: tuple[str, ...]
     weights: Mapping[Technique, float]
+    least: float = 0.0
     supporting: bool = False
 
 

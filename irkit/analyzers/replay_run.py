@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from irkit.analyzers import verdict_rows
 from irkit.analyzers.baseline import (
@@ -21,6 +20,7 @@ from irkit.analyzers.baseline import (
     promises,
 )
 from irkit.analyzers.calibrate import Promise, shift
+from irkit.analyzers.campaign import campaigns
 from irkit.analyzers.features import Features
 from irkit.analyzers.findings import Found, select
 from irkit.analyzers.judge import Court, Judged, judge
@@ -87,7 +87,10 @@ def replay(
     court = Court(scorer, ordinary, frozenset(comparable(ordinary, registry)), case.settings.fpr)
     note(1, 4, "comparing actors")
     judged = [judge(court, units_of(log.log, kind)) for kind in KINDS]
-    note(2, 4, "selecting findings")
+    note(2, 4, "linking actors")
+    linked = campaigns(court)
+    if linked:
+        judged.append(linked.judged)
     found = select(court, judged, case.settings.fdr)
     note(3, 4, "writing results")
     facts = _facts(case, court, registry, judged, found)
@@ -188,12 +191,9 @@ def _shift(judged: list[Judged]) -> dict[str, Any]:
     for kind in (UnitKind.CREDENTIAL, UnitKind.SOURCE_IP, UnitKind.SESSION):
         for one in judged:
             if one.kind is kind and one.tested.sum() >= 20:
-                index = np.flatnonzero(one.tested & (one.windows == 1))
+                index = np.flatnonzero(one.tested)
                 draw = mix(index.astype(np.uint64)) / np.float64(2**64)
-                p = one.overall[index]
-                # Ties make p-values jump; the width of the jump is the share of ordinary actors
-                # that tie with the unit, seen as the distance to the next smaller p-value.
-                moved = shift(p, _ties(p), draw)
+                moved = shift(one.first[0][index], one.first[1][index], draw)
                 return {
                     "kind": kind.value,
                     "units": moved.units,
@@ -201,12 +201,6 @@ def _shift(judged: list[Judged]) -> dict[str, Any]:
                     "notable": moved.notable,
                 }
     return {"kind": None, "units": 0, "distance": 0.0, "notable": False}
-
-
-def _ties(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    values = np.unique(p)
-    lower = np.concatenate([[0.0], values[:-1]])
-    return np.asarray((values - lower)[np.searchsorted(values, p)])
 
 
 def _calibration(facts: dict[str, Any]) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -63,7 +62,7 @@ class Scorer:
         for number, detector in enumerate(registry.detectors.values()):
             if note:
                 note(number, total, detector.spec.title)
-            scores = scorer._guard(detector, partial(detector.query_scores, log)) or {}
+            scores = scorer._guard(detector, lambda d: d.query_scores(log)) or {}
             for statistic in detector.spec.statistics:
                 score = scores.get(statistic.key)
                 if score is None:
@@ -79,15 +78,14 @@ class Scorer:
         column = {statistic.key: i for i, (_, statistic) in enumerate(self.statistics)}
         speaks = self.speaking(windows)
         for detector in self.registry.detectors.values():
-            scores = (
-                self._guard(
-                    detector, partial(detector.window_scores, self.log, self.query, windows)
-                )
-                or {}
-            )
+            scores = self._guard(detector, lambda d: d.window_scores(self.log, self.query, windows))
+            if scores is None:
+                continue
             for key, values in scores.items():
                 i = column[key]
-                out[:, i] = np.where(speaks[:, i], np.nan_to_num(values, nan=0.0), np.nan)
+                value = np.nan_to_num(values, nan=0.0)
+                value = np.where(value >= self.statistics[i][1].least, value, 0.0)
+                out[:, i] = np.where(speaks[:, i], value, np.nan)
         return out
 
     def speaking(self, windows: Windows) -> Bools:
@@ -116,7 +114,7 @@ class Scorer:
         for detector in self.registry.detectors.values():
             if not detector.spec.signatures or not len(windows):
                 continue
-            hits = self._guard(detector, partial(detector.signature_hits, self.log, windows))
+            hits = self._guard(detector, lambda d: d.signature_hits(self.log, windows))
             out.extend(
                 (detector, signature, hits[signature.key])
                 for signature in detector.spec.signatures
@@ -136,9 +134,11 @@ class Scorer:
             return "the log does not hold prompts"
         return ""
 
-    def _guard(self, detector: Detector, work: Callable[[], T]) -> T | None:
+    def _guard(self, detector: Detector, work: Callable[[Detector], T]) -> T | None:
+        if detector.spec.id in self.errors:
+            return None
         try:
-            return work()
+            return work(detector)
         # Evidence is hostile and plug-ins are foreign: one failing detector is a visible result of
         # its own, never the end of the run.  The message names the type only, as exception texts
         # may quote evidence.

@@ -35,11 +35,17 @@ Bools = NDArray[np.bool_]
 
 #: Window sizes at which ordinary and tested actors are compared.
 BUCKETS = (1, 5, 10, 25, 50, 100, 200)
+#: Sizes at which unions of actors are compared, and actors drawn for one random union.
+UNION_BUCKETS = (25, 50, 100, 200)
+UNION_ACTORS = 8
 RETRY_SECONDS = 60
 #: Text ids are SHA-256 prefixes in hex; 64 bits of one serve as an in-memory key.  Colliding two
 #: texts on purpose (2**32 trials) would only make two prompts count as one here; what leaked is
 #: decided on the texts themselves.
-KEY = "coalesce(TRY_CAST('0x' || left({0}, 16) AS UBIGINT), hash({0}))"
+KEY = (
+    "CASE WHEN {0} IS NOT NULL"
+    " THEN coalesce(TRY_CAST('0x' || left({0}, 16) AS UBIGINT), hash({0})) END"
+)
 
 _RECORDS = f"""
 SELECT q.record_id, q.source_id, q.entry_no, q.sub_no, epoch_us(q.event_time) AS time_us,
@@ -54,6 +60,8 @@ SELECT q.record_id, q.source_id, q.entry_no, q.sub_no, epoch_us(q.event_time) AS
   coalesce(q.turn_count, 1) AS turns, q.content_state, coalesce(q.user_agent, '') AS user_agent,
   {KEY.format("q.prompt_text_id")} AS prompt_key,
   {KEY.format("q.response_text_id")} AS response_key,
+  hash(q.temperature, q.top_p, q.n, q.max_tokens, q.logprobs_requested, q.top_logprobs, q.echo,
+       q.seed, q.stop) AS fingerprint,
   hash(q.temperature, q.top_p, q.n, q.max_tokens, q.logprobs_requested, q.top_logprobs, q.echo,
        q.logit_bias, q.seed, q.turn_count, q.system_text_id) AS params_key
 FROM query_record q LEFT JOIN (SELECT record_id, min(session_key) AS session_key
@@ -141,7 +149,7 @@ def load_log(case: Case) -> QueryLog:
         for name in (
             *("params_known", "logprobs", "echo", "top_logprobs", "scalars", "bias_size"),
             *("prompt_chars", "response_chars", "turns", "prompt_key", "response_key"),
-            *("model", "params_key"),
+            *("model", "params_key", "fingerprint"),
         )
     }
     for name in ("temperature", "max_tokens", "n", "output_tokens"):
@@ -354,6 +362,39 @@ def baseline_windows(units: Units, buckets: Sequence[int], seed: int) -> Windows
         parts.append((actor, (draw % room).astype(np.int64), np.full(len(actor), bucket)))
     actor, offset, width = (np.concatenate([part[i] for part in parts]) for i in range(3))
     return _cut(units, actor, offset, width)
+
+
+def union_windows(units: Units, time: I64, bucket: int, seed: int) -> Windows:
+    """Draw one random union per actor: runs of queries of several actors, in time order.
+
+    Args:
+        units: ordinary actors.
+        time: time per record, by which a union's queries are ordered.
+        bucket: queries of a union.
+        seed: fixes the draw.
+    """
+    size = -(-bucket // UNION_ACTORS)
+    able = np.flatnonzero(units.sizes >= size)
+    if len(able) < 2 * UNION_ACTORS:
+        return whole_units(Units(units.kind, units.code[:0], units.bounds[:1], units.rows[:0]))
+    count = len(able)
+    slot = np.arange(count * UNION_ACTORS, dtype=np.uint64)
+    draw = mix(mix(slot) + np.uint64(seed) * np.uint64(2003 + bucket))
+    actor = able[(draw % np.uint64(count)).astype(np.int64)]
+    room = (units.sizes[actor] - size + 1).astype(np.uint64)
+    offset = (mix(draw) % room).astype(np.int64)
+    rows = (units.bounds[actor] + offset)[:, None] + np.arange(size)
+    rows = units.rows[rows.reshape(count, UNION_ACTORS * size)][:, :bucket]
+    # The last actor gives what is missing to the bucket, so cut before ordering by time.
+    order = np.argsort(time[rows], axis=1, kind="stable")
+    rows = np.take_along_axis(rows, order, axis=1).reshape(-1)
+    return Windows(
+        np.arange(count),
+        np.full(count, bucket),
+        np.arange(count + 1) * bucket,
+        rows,
+        np.repeat(np.arange(count), bucket),
+    )
 
 
 def _cut(units: Units, actor: I64, offset: I64, width: I64) -> Windows:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irkit.analyzers.calibrate import Promise
+from irkit.analyzers.campaign import members_of
 from irkit.analyzers.findings import Found, Selected
 from irkit.analyzers.fuse import e_value
 from irkit.analyzers.judge import Court, Judged
@@ -126,10 +127,11 @@ def _thresholds(court: Court, size: I64) -> tuple[F64, NDArray[np.bool_]]:
     made = [Promise.of(int(n), court.alpha) for n in sizes]
     steady = court.baseline.stationary
     ranked = np.array([one.marginal and steady for one in made], np.bool_)
-    # Without a promise the nominal rate is used; with too few actors, standing out from all.
+    # The promise is about actors, not about each detector on each actor: single detectors are
+    # marked at the nominal rate, or with too few actors where one stands out from all of them.
     value = np.array(
         [
-            one.threshold if one.k and steady else court.alpha if one.marginal else 1 / (n + 1)
+            court.alpha if one.marginal and steady else 1 / (n + 1)
             for one, n in zip(made, sizes.tolist(), strict=True)
         ]
     )
@@ -301,9 +303,7 @@ def _finding(
 def _members(court: Court, one: Judged, unit: int) -> list[str]:
     if one.kind is not UnitKind.CAMPAIGN:
         return []
-    log = court.scorer.log.log
-    codes = np.unique(log.codes[UnitKind.CREDENTIAL][_unit_rows(one, unit)])
-    return [str(value) for value in log.names[UnitKind.CREDENTIAL].of(codes[codes >= 0])]
+    return members_of(court.scorer.log.log, _unit_rows(one, unit))
 
 
 def _when(p: F64) -> tuple[int, int, int, int]:

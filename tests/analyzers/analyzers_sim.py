@@ -19,15 +19,20 @@ import polars as pl
 from irkit.case import Case, Settings, fixed_clock
 
 START = datetime(2026, 3, 2, 6, 0)  # noqa: DTZ001 - stored times carry no zone
-NOUNS = (
-    "river stone lamp court ledger ferry amber thistle quarry beacon harbour orchard saddle timber"
-    " glacier meadow kettle anchor ribbon lantern mirror basket copper marble velvet canyon pebble"
-    " garden bridge market tunnel valley engine window ladder bottle feather hammer island jacket"
-).split()
-VERBS = "walk find carry paint repair measure follow collect describe compare".split()
-PLAIN = "the of and a slowly near old with under while many long cold bright through".split()
-GIVEN = "Ada Bela Cyril Dorte Emil Frieda Gustav Hedda Ivo Jonna Kaspar Lene Milo Nadia".split()
-FAMILY = "Arvid Brandow Celikov Dunmore Ekdahl Fairweld Grotham Hollin Istrov Jarnett".split()
+
+
+def words(text: str) -> list[str]:
+    return text.split()
+
+
+_BEGIN = words("river stone lamp court ledger ferry amber thistle quarry beacon harbour orchard")
+_BEGIN += words("saddle timber glacier meadow kettle anchor ribbon lantern mirror basket copper")
+_END = words("stead ford wick bury shade wood field gate march light row mont water bell crest")
+NOUNS = [begin + end for begin in _BEGIN for end in _END]
+VERBS = words("walk find carry paint repair measure follow collect describe compare")
+PLAIN = words("the of and a slowly near old with under while many long cold bright through")
+GIVEN = words("Ada Bela Cyril Dorte Emil Frieda Gustav Hedda Ivo Jonna Kaspar Lene Milo Nadia")
+FAMILY = words("Arvid Brandow Celikov Dunmore Ekdahl Fairweld Grotham Hollin Istrov Jarnett")
 DISEASES = ("asthma", "diabetes", "epilepsy", "hepatitis", "migraine")
 Call = dict[str, Any]
 Kind = Callable[[random.Random, int], Iterator[Call]]
@@ -110,7 +115,10 @@ def classify(rng: random.Random, n: int) -> Iterator[Call]:
         yield chat(
             f"Label the tone as good, bad or neutral:\n{prose(rng, 30)}",
             rng.choice(("good", "bad", "neutral")),
-            **{"max_tokens": 1, "has_logprobs": True, "scalars_returned": 6, "temperature": 0.0},
+            max_tokens=1,
+            has_logprobs=True,
+            scalars_returned=6,
+            temperature=0.0,
         )
 
 
@@ -271,7 +279,10 @@ def bias_sweep(rng: random.Random, n: int) -> Iterator[Call]:
         yield chat(
             "My favourite word is",
             "blue",
-            **{"max_tokens": 1, "logit_bias": bias, "has_logprobs": True, "temperature": 0.0},
+            max_tokens=1,
+            logit_bias=bias,
+            has_logprobs=True,
+            temperature=0.0,
         )
 
 
@@ -399,7 +410,8 @@ def population(sim: Sim, actors: int, seed: int, low: int = 20, high: int = 60) 
         kind = rng.choices(kinds, weights)[0]
         name = f"key-{seed}-{number:05d}"
         own = random.Random(f"{name}/{kind}")
-        sim.actor(name, ORDINARY[kind][0](own, rng.randrange(low, high)))
+        begin = START + timedelta(hours=rng.randrange(24 * 20))
+        sim.actor(name, ORDINARY[kind][0](own, rng.randrange(low, high)), begin=begin)
         out[name] = kind
     return out
 
