@@ -222,7 +222,7 @@ def preserve(
     dry_run: bool,
     strict: bool,
 ) -> None:
-    """Hash and copy logs into the case, verify them, and read them.
+    """Hash logs, copy them into the case, read them.
 
     LOGS are files or directories. Every line ends as a record, a blank or a quarantine row with
     file, line, byte offset and reason; nothing is dropped.
@@ -383,7 +383,11 @@ def notify(session: Session, case_path: Path, phase: str, facts: Path | None, ou
 @_common
 @pass_session
 def contain(session: Session, case_path: Path, out: Path) -> None:
-    """Containment rules tested on the evidence, revocations, indicators."""
+    """Containment rules, tested on the evidence.
+
+    Writes the rules with what each would have stopped and whom it would have hit, the list of
+    credentials to revoke, and indicators as STIX 2.1.
+    """
     from irkit import flow
 
     with _writing(session, case_path) as case:
@@ -397,7 +401,7 @@ def contain(session: Session, case_path: Path, out: Path) -> None:
 @_common
 @pass_session
 def remediate(session: Session, case_path: Path, out: Path) -> None:
-    """Unlearning and retraining manifests, and the plan to test again."""
+    """Unlearning manifest and retest plan."""
     from irkit import flow
 
     with _writing(session, case_path) as case:
@@ -445,7 +449,7 @@ def batch(
     strict: bool,
     fail_on_findings: bool,
 ) -> None:
-    """Preserve, scope, assess and export in one go, headless.
+    """Preserve, scope, assess, export in one go.
 
     Interrupted? Give the same command again: finished work is kept.
     """
@@ -485,7 +489,7 @@ def batch(
 @_common
 @pass_session
 def export(session: Session, case_path: Path, out: Path, reveal: bool) -> None:
-    """Write findings, exposures, people and evidence as JSON Lines."""
+    """Write findings and counts as JSON Lines."""
     from irkit import flow
 
     with _writing(session, case_path) as case:
@@ -498,7 +502,7 @@ def export(session: Session, case_path: Path, out: Path, reveal: bool) -> None:
 @_common
 @pass_session
 def status(session: Session, case_path: Path) -> None:
-    """What happened, how sure it is, how long is left, what to do next."""
+    """What happened, how long is left, what is next."""
     from irkit import flow
 
     with _reading(session, case_path) as case:
@@ -551,7 +555,7 @@ def verify(session: Session, target: Path) -> None:
 @_common
 @pass_session
 def list_(session: Session, what: str) -> None:
-    """Show what irkit knows: formats, detectors, regimes or steps."""
+    """List formats, detectors, regimes or steps."""
     from irkit import flow
 
     rows, warnings = flow.catalogue(what)
@@ -566,7 +570,11 @@ def list_(session: Session, what: str) -> None:
 @_common
 @pass_session
 def explain(session: Session, case_path: Path, finding_id: str) -> None:
-    """Say in sentences why an actor was flagged, and what else could explain it."""
+    """Say in sentences why an actor was flagged.
+
+    Names the queries, whom they were compared with, how surprising they are, and what else could
+    explain them.
+    """
     from irkit import flow
 
     with _reading(session, case_path) as case:
@@ -578,7 +586,7 @@ def explain(session: Session, case_path: Path, finding_id: str) -> None:
 @_common
 @pass_session
 def selftest(session: Session) -> None:
-    """Check this installation on the sample incident's ground truth."""
+    """Check this installation on known ground truth."""
     from irkit.selftest import run
 
     with tempfile.TemporaryDirectory(prefix="irkit-") as work, session.progress() as progress:
@@ -622,9 +630,11 @@ def _screens(path: Path, clock: Clock, demo_out: Path | None = None) -> None:
             "the screens need a terminal",
             "use the plain commands, like: irkit status CASE (or irkit demo --headless)",
         )
-    from irkit.tui import run_tui
+    from importlib.metadata import entry_points
 
-    run_tui(path, clock=clock, demo_out=demo_out)
+    # The two faces do not know each other: the screens are found by name, like any plug-in.
+    run = entry_points(group="irkit.faces")["screens"].load()
+    run(path, clock=clock, demo_out=demo_out)
 
 
 def _not_yet(gradients: Path | None, engine: str) -> None:
@@ -715,12 +725,27 @@ def _summary_text(facts: dict[str, Any]) -> str:
         )
     for technique, number in facts["findings"]["by_technique_tier_ab"].items():
         lines.append(f"            {technique.replace('_', ' ')}: {number} flagged units (A/B)")
-    for name, count in facts["counts"].items():
-        label = name.replace("_", " ")
-        lines.append(
-            f"{label.capitalize():<24} {count['min']:>7,} / {count['best']:>7,} /"
-            f" {count['max']:>7,}   (min / best / max)"
+    counts = facts["counts"]
+    funnel = [
+        f"{counts[name]['best']:,} {label}"
+        for name, label in (
+            ("queries", "queries"),
+            ("responses", "answers"),
+            ("matched", "matched the corpus"),
+            ("after_subtraction", "left after subtracting what was supplied"),
+            ("confirmed", "confirmed"),
         )
+        if name in counts
+    ]
+    if funnel:
+        lines.append("Funnel      " + " > ".join(funnel))
+    for name in ("records", "people", "extractable"):
+        if name in counts:
+            count = counts[name]
+            lines.append(
+                f"{name.capitalize():<11} {count['best']:,}  (at least {count['min']:,},"
+                f" at most {count['max']:,})  {count['method']}"
+            )
     promise = facts["calibration"].get("promise")
     if isinstance(promise, dict) and promise.get("text"):
         lines.append(f"Promise     {promise['text']}")

@@ -181,7 +181,7 @@ def scope(
         )
     inputs = _remember_inputs(case, corpus, corpus_mapping, subjects, baseline)
     states = tuple(evidence.verify(case, progress=progress, strict=True))
-    base = {
+    base: dict[str, Any] = {
         "deep": deep or case.settings.deep,
         "evidence": [file.sha256 for file in states],
         "inputs": {name: _digest_inputs(paths) for name, paths in inputs.files().items()},

@@ -1,4 +1,4 @@
-"""The command line as a person and a script meet it: real subprocesses, exit codes, one clear line."""
+"""The command line as people and scripts meet it: subprocesses, exit codes, one clear line."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import sys
 import time
 
 import pytest
+
 from irkit.case import Case
 from irkit.cli import cli
 from irkit.errors import ExitCode
@@ -87,7 +88,9 @@ def test_help_loads_nothing_heavy():
         " 'pyarrow', 'duckdb', 'reportlab'}\n"
         "print(sorted(heavy & set(sys.modules)), file=sys.stderr)\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert done.stderr.strip() == "[]"
     assert "irkit demo" in done.stdout
 

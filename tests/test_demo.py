@@ -145,7 +145,9 @@ def test_no_leaked_address_or_phone_stands_in_clear_in_any_output(first):
     subjects = (flow.sample_dir() / "subjects.csv").read_text("utf-8").splitlines()
     head = subjects[0].split(",")
     values = {
-        row.split(",")[head.index("email")] for row in subjects[1:] if "@" in row.split(",")[1:].__str__()
+        row.split(",")[head.index("email")]
+        for row in subjects[1:]
+        if "@" in row.split(",")[1:].__str__()
     }
     values = {value for value in values if "@" in value}
     assert len(values) > 200
