@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from reportlab.platypus import Flowable, KeepTogether, ListFlowable, Paragraph, Spacer, Table
+from reportlab.platypus import (
+    CondPageBreak,
+    Flowable,
+    KeepTogether,
+    ListFlowable,
+    Paragraph,
+    Spacer,
+    Table,
+)
 
 from irkit.packet.style import CELL_LIMIT, LIGHT, PALE, SANS, WASH, safe, styles
 
@@ -69,12 +77,14 @@ def table(
         ("RIGHTPADDING", (0, 0), (-1, -1), 5),
     ]
     style += [("BACKGROUND", (0, i + 1), (-1, i + 1), WASH) for i in highlight]
+    if len(body) <= 5 and not split:
+        style.append(("NOSPLIT", (0, 0), (-1, -1)))
     made = Table(
         body, colWidths=list(widths), repeatRows=1, splitByRow=1, splitInRow=1 if split else 0
     )
     made.setStyle(style)
     made.spaceAfter = 10
-    return KeepTogether([made]) if len(body) <= 7 and not split else made
+    return made
 
 
 def pairs(rows: Iterable[tuple[str, object]], width: float, label: float = 150) -> Table:
@@ -129,6 +139,16 @@ def figures(items: Sequence[tuple[str, str]], width: float) -> Table:
 def together(*flowables: Flowable | None) -> KeepTogether:
     """Keep a heading with its figure."""
     return KeepTogether([f for f in flowables if f is not None])
+
+
+def with_room(story: Sequence[Flowable]) -> list[Flowable]:
+    """Start a new page where a heading would stand alone at the foot of one."""
+    out: list[Flowable] = []
+    for flowable in story:
+        if isinstance(flowable, Paragraph) and flowable.style.name in ("h1", "h2"):
+            out.append(CondPageBreak(150 if flowable.style.name == "h1" else 130))
+        out.append(flowable)
+    return out
 
 
 def gap(points: float = 6) -> Spacer:

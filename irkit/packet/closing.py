@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from reportlab.platypus import Flowable
 
 from irkit.packet.blocks import bullets, pairs, para, table
@@ -129,11 +127,7 @@ def _method(packet: Packet, width: float) -> list[Flowable]:
                 ("Settings (sha256)", m["settings_hash"]),
                 ("Seed", m["seed"]),
                 ("False-positive rate, FDR", f"{m['fpr']:g}, {m['fdr']:g}"),
-                (
-                    "Calibration",
-                    "; ".join(f"{k}: {_short(v)}" for k, v in m["calibration"].items())
-                    or "not recorded",
-                ),
+                ("Calibration", _calibration(m["calibration"])),
                 (
                     "Levels of match",
                     ", ".join(f"{k} {v:,}" for k, v in m["levels"].items()) or "none",
@@ -156,6 +150,7 @@ def _method(packet: Packet, width: float) -> list[Flowable]:
                     (c["name"], _number(c["min"]), _number(c["best"]), _number(c["max"]),
                      c["method"])
                     for c in m["counts"]
+                    if c["name"] != "people"
                 ],
                 (110, 50, 50, 50, width - 260),
             )
@@ -172,9 +167,20 @@ def _method(packet: Packet, width: float) -> list[Flowable]:
     return out
 
 
-def _short(value: object) -> str:
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False)
-    return text if len(text) <= 160 else text[:159] + "…"
+def _calibration(found: Row) -> str:
+    """The promise in its own words; sizes and parameters stand in packet.json."""
+    if not found:
+        return "not recorded"
+    words = []
+    promise = found.get("promise")
+    if isinstance(promise, dict) and promise.get("text"):
+        words.append(str(promise["text"]))
+    elif isinstance(promise, str):
+        words.append(promise)
+    baseline = found.get("baseline")
+    if isinstance(baseline, dict) and baseline.get("kind"):
+        words.append(f"baseline: {baseline['kind']}")
+    return "; ".join(words) or f"recorded under {', '.join(found)} in packet.json"
 
 
 def _number(value: object) -> str:
@@ -310,10 +316,10 @@ def _sign_off(packet: Packet, width: float) -> list[Flowable]:
     return [
         para("13  Sign-off", "h1"),
         para(
-            "Signed electronically: no. The packet is a draft until the controller's decision "
-            "carries a name and a time."
+            "The packet is a draft until the controller's decision carries a name and a time."
             if packet.head.draft
-            else "The controller's decision carries a name and a time. Signed electronically: no.",
+            else "The controller's decision carries a name and a time. An electronic signature, "
+            "where one was made, is in packet.signed.pdf; this file is unsigned.",
             "small",
         ),
         table(("Role", "Name", "When", "Decision"), rows, (90, 130, 120, width - 340)),

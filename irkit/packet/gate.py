@@ -156,12 +156,14 @@ def _values(case: Case) -> list[tuple[str, str]]:
 
 
 def _passages(case: Case) -> list[str]:
-    """Distinct exposed passages: memorised, unverified and cue-derivable, not the user's own."""
+    """Distinct passages about a person: memorised, unverified, derivable; not the user's own."""
     rows = case.rows(
         "SELECT DISTINCT substring(t.body, e.response_start + 1, e.response_end -"
         " e.response_start) AS span FROM exposure e JOIN query_choice q ON q.record_id ="
         " e.record_id AND q.choice = e.choice JOIN text t ON t.text_id = q.text_id"
-        " WHERE e.provenance <> 'echo' ORDER BY span"
+        " WHERE e.provenance <> 'echo' AND (e.exposure_id IN (SELECT exposure_id FROM"
+        " exposure_subject) OR e.exposure_id IN (SELECT exposure_id FROM review WHERE verdict"
+        " LIKE 'confirm%')) ORDER BY span"
     )
     return [str(span) for (span,) in rows if span]
 
@@ -205,19 +207,19 @@ def _scan_passages(
     excused: Sequence[str],
     facts: Mapping[str, str] | None,
 ) -> None:
-    for name, text in places.items():
-        hashes = np.unique(_rolling(_codes(text)))
-        if not len(hashes):
-            continue
-        for chunk in _chunks(passages):
-            # A window across two passages cannot occur in a text by chance; it costs nothing.
-            joined = "".join(chunk)
-            rolled = _rolling(_codes(joined))
-            where = np.searchsorted(hashes, rolled)
-            where[where == len(hashes)] = 0
-            for at in np.flatnonzero(hashes[where] == rolled):
+    hashes = {name: np.unique(_rolling(_codes(text))) for name, text in places.items()}
+    for chunk in _chunks(passages):
+        # A window across two passages cannot occur in a text by chance; it costs nothing.
+        joined = "".join(chunk)
+        rolled = _rolling(_codes(joined))
+        for name, known in hashes.items():
+            if not len(known):
+                continue
+            where = np.searchsorted(known, rolled)
+            where[where == len(known)] = 0
+            for at in np.flatnonzero(known[where] == rolled):
                 piece = joined[int(at) : int(at) + WINDOW]
-                if piece not in text or piece in _own_wording():
+                if piece not in places[name] or piece in _own_wording():
                     continue
                 if any(piece in contact for contact in excused):
                     continue

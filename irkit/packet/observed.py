@@ -10,7 +10,7 @@ from irkit import __version__
 from irkit.errors import EvidenceMismatch
 from irkit.packet.merkle import root
 from irkit.packet.model import Row
-from irkit.packet.words import stamp
+from irkit.packet.words import minutes, short, stamp
 from irkit.playbook import exposed
 from irkit.playbook.assessment import Assessment
 from irkit.playbook.facts import Facts
@@ -35,8 +35,10 @@ def timeline(case: Case, facts: Facts, result: Assessment) -> list[Row]:
     window = exposed.window(case)
     add(window.first, "first response with exposed data", "breach", "inference logs")
     add(window.last, "last response with exposed data", "breach", "inference logs")
-    for f in exposed.findings(case)[:12]:
-        what = f"{f.technique.replace('_', ' ')} by {f.unit_kind.replace('_', ' ')} {f.unit}"
+    for f in exposed.actors(exposed.findings(case))[:12]:
+        what = f"{f.technique.replace('_', ' ')} by {f.unit_kind.replace('_', ' ')} " + short(
+            f.unit
+        )
         add(f.onset, f"estimated onset: {what}", "breach", f"finding {f.finding_id}")
     names = {
         "timeline.first_signal_at": "first signal",
@@ -72,7 +74,7 @@ def timeline(case: Case, facts: Facts, result: Assessment) -> list[Row]:
     return [
         {
             "utc": at.strftime("%Y-%m-%d %H:%M"),
-            "local": stamp(at, zone),
+            "local": minutes(at, zone),
             "what": what,
             "kind": kind,
             "source": source,
@@ -152,13 +154,13 @@ def findings(case: Case, zone: str) -> list[Row]:
             "tier": f.tier,
             "p_value": f.p_value,
             "p_kind": f.p_kind.replace("_", " "),
-            "onset": stamp(f.onset, zone),
-            "last_seen": stamp(f.last_seen, zone),
+            "onset": minutes(f.onset, zone),
+            "last_seen": minutes(f.last_seen, zone),
             "queries": f.queries,
             "summary": f.summary,
             "detectors": detectors.get((f.unit_kind, f.unit), []),
         }
-        for f in exposed.findings(case)[:40]
+        for f in exposed.actors(exposed.findings(case))[:40]
     ]
 
 
@@ -248,10 +250,11 @@ def scope(case: Case, facts: Facts, result: Assessment) -> Row:
         "children": facts.tri("subjects.children"),
         "vulnerable": facts.tri("subjects.vulnerable"),
         "recipients": [
-            {"who": who, "requests": number, "last": stamp(last, result.zone)}
+            {"who": who, "requests": number, "last": minutes(last, result.zone)}
             for who, number, last in exposed.recipients(case, 25)
         ],
         "models": exposed.models(case)[:20],
+        "other_text": exposed.other_text(case),
     }
 
 

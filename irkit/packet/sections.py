@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from reportlab.platypus import Flowable, PageBreak
 
 from irkit.packet import charts
-from irkit.packet.blocks import figures, gap, pairs, para, rich, table, together
+from irkit.packet.blocks import figures, gap, pairs, para, rich, table, together, with_room
 from irkit.packet.closing import closing
 from irkit.packet.model import Packet, Row
 from irkit.packet.style import safe
+from irkit.packet.words import short
 
 #: Text width on A4 and Letter with the packet's margins, in points.
 WIDTH = {"A4": 481.9, "Letter": 498.6}
@@ -19,7 +20,7 @@ WIDTH = {"A4": 481.9, "Letter": 498.6}
 def story(packet: Packet, digest: str, paper: str = "A4") -> list[Flowable]:
     """Build all pages as fresh flowables."""
     width = WIDTH[paper]
-    return [
+    made = [
         *_covers(packet, digest, width),
         *_summary(packet, width),
         *_art33(packet, width),
@@ -29,6 +30,7 @@ def story(packet: Packet, digest: str, paper: str = "A4") -> list[Flowable]:
         *_risk(packet, width),
         *closing(packet, digest, width),
     ]
+    return with_room(made)
 
 
 def _covers(packet: Packet, digest: str, width: float) -> list[Flowable]:
@@ -109,8 +111,8 @@ def _summary(packet: Packet, width: float) -> list[Flowable]:
     s = packet.summary
     people, records = s["people"], s["records"]
     numbers = [
-        (_range(people), "people concerned"),
-        (_range(records), "training records exposed"),
+        (_best(people), "people concerned" + _range(people)),
+        (_best(records), "training records exposed" + _range(records)),
         (f"{s['exposing_responses']:,}", "responses with exposed data"),
         (f"{s['accounts']:,}", "accounts that received them"),
     ]
@@ -153,12 +155,14 @@ def _summary(packet: Packet, width: float) -> list[Flowable]:
     return out
 
 
+def _best(count: Row | None) -> str:
+    return "?" if count is None else f"{count['best']:,}"
+
+
 def _range(count: Row | None) -> str:
-    if count is None:
-        return "?"
-    if count["min"] == count["max"]:
-        return f"{count['best']:,}"
-    return f"{count['best']:,} ({count['min']:,}–{count['max']:,})"
+    if count is None or count["min"] == count["max"]:
+        return ""
+    return f"\n({count['min']:,} to {count['max']:,})"
 
 
 def _art33(packet: Packet, width: float) -> list[Flowable]:
@@ -246,13 +250,12 @@ def _how(packet: Packet, width: float) -> list[Flowable]:
         out += [
             para("Flagged actors (tiers A and B)", "h2"),
             table(
-                ("Actor", "Technique", "Tier", "p", "Onset", "Queries", "Why"),
+                ("Actor", "Technique", "Tier, p", "Onset", "Queries", "Why"),
                 [
                     (
-                        f["actor"],
+                        _actor(f["actor"]),
                         f["technique"],
-                        f["tier"],
-                        _p(f),
+                        f"{f['tier']}, {_p(f)}",
                         f["onset"],
                         f"{f['queries']:,}",
                         f["summary"]
@@ -260,7 +263,7 @@ def _how(packet: Packet, width: float) -> list[Flowable]:
                     )
                     for f in packet.findings
                 ],
-                (90, 68, 28, 66, 78, 48, width - 378),
+                (86, 68, 70, 74, 46, width - 344),
             ),
         ]
     else:
@@ -269,9 +272,16 @@ def _how(packet: Packet, width: float) -> list[Flowable]:
 
 
 def _p(finding: Row) -> str:
+    if finding["p_kind"] == "signature":
+        return "certain pattern"
     if finding["p_value"] is None:
-        return f"none ({finding['p_kind']})"
-    return f"{finding['p_value']:.2g}\n({finding['p_kind']})"
+        return f"no p ({finding['p_kind']})"
+    return f"p {finding['p_value']:.2g} ({finding['p_kind']})"
+
+
+def _actor(text: str) -> str:
+    kind, _, name = text.rpartition(" ")
+    return f"{kind} {short(name, 26)}"
 
 
 def _scope(packet: Packet, width: float) -> list[Flowable]:
@@ -312,8 +322,12 @@ def _scope(packet: Packet, width: float) -> list[Flowable]:
                 ("Children", scope["children"]),
                 ("Other vulnerable people", scope["vulnerable"]),
                 (
-                    "Passages by provenance",
+                    "All shared passages",
                     ", ".join(f"{n:,} {p}" for p, n in scope["provenance"].items()) or "none",
+                ),
+                (
+                    "Training text about nobody",
+                    f"in {scope['other_text']:,} responses; no personal data, not counted above",
                 ),
                 (
                     "People by status",
@@ -326,20 +340,20 @@ def _scope(packet: Packet, width: float) -> list[Flowable]:
     if scope["kinds"]:
         out += [
             para("Kinds of data in exposed passages", "h2"),
-            table(
-                ("Kind", "Exposed passages"),
-                [(k["kind"], f"{k['exposures']:,}") for k in scope["kinds"][:24]],
-                (width - 110, 110),
-            ),
+            _kinds(scope["kinds"], width),
         ]
     if scope["recipients"]:
         out += [
             para("Accounts that received exposed data", "h2"),
             table(
                 ("Account as logged", "Exposing responses", "Last"),
-                [(r["who"], f"{r['requests']:,}", r["last"]) for r in scope["recipients"]],
+                [
+                    (short(r["who"], 44), f"{r['requests']:,}", r["last"])
+                    for r in scope["recipients"][:12]
+                ],
                 (width - 220, 90, 130),
             ),
+            *_rest(packet.summary["accounts"] - 12, "accounts"),
         ]
     if scope["models"]:
         out += [
@@ -357,6 +371,24 @@ def _scope(packet: Packet, width: float) -> list[Flowable]:
             ),
         ]
     return out
+
+
+def _kinds(kinds: Sequence[Row], width: float) -> Flowable:
+    """Kinds of data in two columns."""
+    half = (len(kinds) + 1) // 2
+    rows = []
+    for i in range(half):
+        row: list[str] = []
+        for k in (kinds[i], kinds[i + half] if i + half < len(kinds) else None):
+            row += [k["kind"], f"{k['exposures']:,}"] if k else ["", ""]
+        rows.append(row)
+    each = width / 2 - 70
+    return table(("Kind", "Passages", "Kind", "Passages"), rows, (each, 70, each, 70))
+
+
+def _rest(number: int, word: str) -> list[Flowable]:
+    """A line for what a table leaves out."""
+    return [para(f"and {number:,} more {word}", "small")] if number > 0 else []
 
 
 def _risk(packet: Packet, width: float) -> list[Flowable]:

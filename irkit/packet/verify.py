@@ -12,6 +12,7 @@ from typing import Any
 
 from irkit.errors import UsageError
 from irkit.packet.build import JSON, MANIFEST, PDF
+from irkit.packet.sign import signature_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,9 @@ def verify_packet(path: Path) -> VerifyResult:
     else:
         checks.append(Check("embedded data", None, f"sha256 {digest}; no packet.json beside it"))
     checks.append(_printed(pdf, digest))
+    state, words = signature_state(pdf)
+    if words != "not signed":
+        checks.append(Check("signature", state, words))
     data = _parse(inside)
     checks.append(_structure(data))
     if data is not None:

@@ -20,6 +20,16 @@ def stamp(instant: datetime | None, zone: str) -> str:
     return local.isoformat(timespec="seconds" if local.second else "minutes")
 
 
+def minutes(instant: datetime | None, zone: str) -> str:
+    """As :func:`stamp`, to the minute: for tables in which seconds only widen the column."""
+    return stamp(instant.replace(second=0, microsecond=0) if instant else None, zone)
+
+
+def short(text: str, limit: int = 30) -> str:
+    """A long identifier by its two ends; the whole of it stands in packet.json."""
+    return text if len(text) <= limit else f"{text[: limit - 9]}…{text[-8:]}"
+
+
 def count_words(count: Count | None) -> str:
     """A count as minimum, best and maximum."""
     if count is None:

@@ -16,6 +16,7 @@ from irkit.playbook.obligations import Obligation, events_of, obligations
 from irkit.playbook.severity import (
     BAND_READING,
     BANDS,
+    Scored,
     Severity,
     band,
     band_words,
@@ -201,9 +202,8 @@ def evaluate(case: Case, facts: Facts) -> Assessment:
     """Compute the assessment without storing it."""
     from irkit.playbook.engine import own_rules
 
-    clusters = _clusters(case, facts)
     # The maximum over the groups is what counts: it lies between the groups' highest ends.
-    low = max((c.score.se_low for c in clusters), default=0.0)
+    clusters, low = _clusters(case, facts)
     high = max((c.score.se_high for c in clusters), default=0.0)
     band_low, band_high = band(low), band(high)
     people = facts.count("subjects.count")
@@ -236,38 +236,45 @@ def evaluate(case: Case, facts: Facts) -> Assessment:
     )
 
 
-def _clusters(case: Case, facts: Facts) -> list[ClusterSeverity]:
-    known = facts.tri("recipients.known")
-    flagged = exposed.findings(case)
-    malicious = "yes" if flagged else "unknown"
-    cb = circumstances(recipients_known=known, malicious=malicious)
-    merged: dict[tuple[str, Severity], int] = {}
+_ORDER = ("simple", "behavioural", "financial", "sensitive")
+
+
+def _clusters(case: Case, facts: Facts) -> tuple[list[ClusterSeverity], float]:
+    """Score every group of people, and give the highest lower end of any of them.
+
+    People with the same highest category of data and the same ease of identification are one
+    group; its data score is the hull of theirs, with every reason once.  The highest lower end is
+    taken before that, since a hull would blur it.
+    """
+    malicious = "yes" if exposed.findings(case) else "unknown"
+    cb = circumstances(recipients_known=facts.tri("recipients.known"), malicious=malicious)
+    rows: dict[str, ClusterSeverity] = {}
+    floor = 0.0
     for c in exposed.clusters(case):
-        score = Severity(
-            context(c.kinds, special=c.special, child=c.child, verbatim=c.linked),
-            identification(c.kinds, linked=c.linked),
-            cb,
-        )
-        categories = sorted(
-            {data_category(k)[0] for k in c.kinds} | ({"sensitive"} if c.special else set()),
-            key=("simple", "behavioural", "financial", "sensitive").index,
-        )
-        label = " + ".join(categories) or "records without recognised data"
-        if c.child:
-            label = "children: " + label
-        key = (label, score)
-        merged[key] = merged.get(key, 0) + c.subjects
-    # Groups that differ only in reasons are shown once: same label, same ends of every input.
-    rows: dict[tuple[object, ...], ClusterSeverity] = {}
-    for (label, score), number in merged.items():
-        ends = (
-            label, score.dpc.low, score.dpc.high, score.ei.low, score.ei.high,
-        )  # fmt: skip
-        seen = rows.get(ends)
-        rows[ends] = ClusterSeverity(label, number + (seen.subjects if seen else 0), score)
-    return sorted(
-        rows.values(),
-        key=lambda c: (-c.score.se_high, -c.score.se_low, -c.subjects, c.label, repr(c.score)),
+        dpc = context(c.kinds, special=c.special, child=c.child, verbatim=c.linked)
+        ei = identification(c.kinds, linked=c.linked)
+        floor = max(floor, Severity(dpc, ei, cb).se_low)
+        sure = {category for category, maybe in map(data_category, c.kinds) if not maybe}
+        sure |= {"sensitive"} if c.special else set()
+        highest = max(sure, key=_ORDER.index, default="unclassified")
+        who = "children, " if c.child else ""
+        label = f"{who}{highest}: {ei.reasons[0].partition(':')[0]}"
+        seen = rows.get(label)
+        if seen is not None:
+            dpc, ei = _hull(seen.score.dpc, dpc), _hull(seen.score.ei, ei)
+        number = c.subjects + (seen.subjects if seen else 0)
+        rows[label] = ClusterSeverity(label, number, Severity(dpc, ei, cb))
+    found = sorted(
+        rows.values(), key=lambda c: (-c.score.se_high, -c.score.se_low, -c.subjects, c.label)
+    )
+    return found, floor
+
+
+def _hull(one: Scored, other: Scored) -> Scored:
+    return Scored(
+        min(one.low, other.low),
+        max(one.high, other.high),
+        tuple(dict.fromkeys((*one.reasons, *other.reasons))),
     )
 
 
@@ -279,6 +286,7 @@ def _factors(case: Case, facts: Facts, over_100: str) -> tuple[RiskFactor, ...]:
     special = facts.has("data.special")
     children = facts.tri("subjects.children")
     flagged = exposed.findings(case)
+    seen = exposed.actors(flagged)
     whole = case.rows(exposed.COUNTED + "SELECT count(*) FROM counted WHERE leaked_chars >= 200")[
         0
     ][0]
@@ -321,8 +329,8 @@ def _factors(case: Case, facts: Facts, over_100: str) -> tuple[RiskFactor, ...]:
         ),
         RiskFactor(
             "attacker automation and persistence",
-            f"{len({f.unit for f in flagged})} flagged actors, "
-            f"{sum(f.queries for f in flagged)} queries of theirs",
+            f"{len({f.unit for f in seen})} flagged actors, "
+            f"{sum({f.unit: f.queries for f in seen}.values())} queries of theirs",
             bool(flagged),
         ),
         RiskFactor(

@@ -117,16 +117,18 @@ def _fingerprint_changes(case: Case) -> str:
 
 
 def _findings(case: Case) -> str:
-    rows = case.rows("SELECT tier, count(DISTINCT unit) FROM finding GROUP BY tier ORDER BY tier")
-    return ", ".join(f"tier {t}: {n}" for t, n in rows) or "no findings"
+    rows = case.rows(
+        "SELECT tier, unit_kind, count(DISTINCT unit) FROM finding GROUP BY ALL ORDER BY ALL"
+    )
+    words = ", ".join(f"{n} {kind.replace('_', ' ')} in tier {t}" for t, kind, n in rows)
+    return words or "no findings"
 
 
 def _techniques(case: Case) -> str:
-    rows = case.rows(
-        "SELECT technique, count(DISTINCT unit) FROM finding WHERE tier IN ('A', 'B')"
-        " GROUP BY technique ORDER BY technique"
-    )
-    return ", ".join(f"{t.replace('_', ' ')}: {n}" for t, n in rows) or "none in tiers A, B"
+    found: dict[str, set[str]] = {}
+    for f in exposed.actors(exposed.findings(case)):
+        found.setdefault(f.technique.replace("_", " "), set()).add(f.unit)
+    return ", ".join(f"{t}: {len(u)}" for t, u in sorted(found.items())) or "none in tiers A, B"
 
 
 def _provenance(case: Case) -> str:
@@ -320,7 +322,7 @@ CHECKS: dict[str, tuple[str, Callable[[Case], bool]]] = {
     ),
     "has_exposures": (
         "no exposure in the case",
-        lambda c: _true(c, "SELECT count(*) > 0 FROM exposure WHERE provenance = 'memorised'"),
+        lambda c: exposed.window(c).exposures > 0,
     ),
     "has_corpus": (
         "no training corpus given (irkit scope --corpus)",

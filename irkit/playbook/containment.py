@@ -144,9 +144,10 @@ SELECT text_id FROM top WHERE len(list_filter(w, lambda x: x = m)) * 2 >= n
 #: hashed filter catches, read from the verified matches instead of hashing every response again.
 _FILTER = f"""
 CREATE OR REPLACE TEMP TABLE rule_filter AS
+{exposed.COUNTED}
 SELECT DISTINCT m.text_id FROM corpus_match m
 JOIN (SELECT DISTINCT doc_id, coalesce(doc_start, 0) AS a, coalesce(doc_end, 2147483647) AS b
-      FROM exposure WHERE provenance = 'memorised' AND doc_id IS NOT NULL) e USING (doc_id)
+      FROM counted WHERE doc_id IS NOT NULL) e USING (doc_id)
 WHERE m.role = 'response' AND m.tokens >= {K + WINDOW - 1} AND m.d_start < e.b AND m.d_end > e.a
   AND (least(m.d_end, e.b) - greatest(m.d_start, e.a)) * m.tokens
       >= {K + WINDOW - 1} * (m.d_end - m.d_start)

@@ -209,6 +209,9 @@ def steps(case: Case) -> list[StepView]:
     found = definitions(case)
     settled = _settled(found, stored, checked)
     views = []
+    attached = {
+        name: collect(case, name) for name in sorted({e for s in found for e in s.evidence})
+    }
     for step in found:
         blocked = tuple(_blockers(step, found, settled, checked))
         state, decision, reason, owner, changed = (*stored.get(step.id, ("", "", "", "", None)),)
@@ -221,7 +224,7 @@ def steps(case: Case) -> list[StepView]:
                 step,
                 str(state),
                 blocked if state == "blocked" else (),
-                tuple(collect(case, name) for name in step.evidence),
+                tuple(attached[name] for name in step.evidence),
                 str(decision),
                 str(reason),
                 str(owner) or step.owner,

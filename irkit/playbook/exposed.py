@@ -15,8 +15,9 @@ from irkit.model import Count
 if TYPE_CHECKING:
     from irkit.case import Case
 
-#: Exposures that count: memorised passages that no reviewer rejected, and passages that a reviewer
-#: confirmed.  The latest review of an exposure is the one that holds.
+#: Exposures that count as a breach of personal data: memorised passages tied to a person that no
+#: reviewer rejected, and passages that a reviewer confirmed.  The latest verdict of an exposure is
+#: the one that holds.  Memorised text about nobody is no exposure of personal data.
 COUNTED = """
 WITH verdict AS (
   SELECT exposure_id, last(verdict ORDER BY reviewed_at, rowid) FILTER (WHERE
@@ -30,7 +31,9 @@ WITH verdict AS (
   JOIN query_record r USING (record_id)
   LEFT JOIN verdict v USING (exposure_id)
   WHERE r.duplicate_of IS NULL
-    AND (e.provenance = 'memorised' OR v.verdict LIKE 'confirm%')
+    AND ((e.provenance = 'memorised'
+          AND e.exposure_id IN (SELECT exposure_id FROM exposure_subject))
+         OR v.verdict LIKE 'confirm%')
     AND coalesce(v.verdict, '') NOT LIKE 'reject%'
 )
 """
@@ -69,6 +72,15 @@ def window(case: Case) -> Window:
     )[0]
     numbers = [int(v or 0) for v in row[2:]]
     return Window(utc(row[0]), utc(row[1]), *numbers)
+
+
+def other_text(case: Case) -> int:
+    """Responses that repeat training text about nobody: no personal data, but worth knowing."""
+    row = case.rows(
+        "SELECT count(DISTINCT record_id) FROM exposure WHERE provenance = 'memorised' AND"
+        " exposure_id NOT IN (SELECT exposure_id FROM exposure_subject)"
+    )
+    return int(row[0][0])
 
 
 def count(case: Case, *names: str) -> Count | None:
@@ -228,6 +240,18 @@ def findings(case: Case, tiers: tuple[str, ...] = ("A", "B")) -> list[FindingRow
         )
         for row in rows
     ]
+
+
+def actors(found: list[FindingRow]) -> list[FindingRow]:
+    """One level of the actor lattice: one person's sessions and addresses are not more people.
+
+    Campaigns and credentials where any is flagged, else addresses, else sessions.
+    """
+    for kinds_ in (("campaign", "credential"), ("source_ip",), ("session",)):
+        chosen = [f for f in found if f.unit_kind in kinds_]
+        if chosen:
+            return chosen
+    return []
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,7 +132,9 @@ def _exposure(
     if found.first and found.last:
         values["timeline.started_at"] = found.first
         values["timeline.ended_at"] = found.last
-    values["breach.narrative"] = _narrative(case, found, len({f.unit for f in findings}))
+    values["breach.narrative"] = _narrative(
+        case, found, len({f.unit for f in exposed.actors(findings)})
+    )
     return values
 
 

@@ -325,3 +325,54 @@ def test_contact_routes_leave_only_encrypted(tmp_path):
                 out=tmp_path / "bad",
                 schedule_recipients=["age1nonsense"],
             )
+
+
+def make_key(path, passphrase):
+    """A throw-away certificate of an invented controller."""
+    from datetime import UTC, datetime, timedelta
+
+    x509 = pytest.importorskip("cryptography.x509")
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Helpdesk Example GmbH")])
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    cert = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+        .serial_number(7).not_valid_before(start).not_valid_after(start + timedelta(days=3650))
+        .add_extension(x509.KeyUsage(True, True, False, False, False, False, False, False, False),
+                       critical=True)
+        .sign(key, hashes.SHA256())
+    )  # fmt: skip
+    path.write_bytes(
+        pkcs12.serialize_key_and_certificates(
+            b"k", key, cert, None, BestAvailableEncryption(passphrase)
+        )
+    )
+    return path
+
+
+def test_a_packet_can_be_signed_last_and_a_broken_signature_is_seen(built, tmp_path):
+    pytest.importorskip("pyhanko")
+    from irkit.packet.sign import sign_packet
+
+    out = copy_of(built, tmp_path)
+    key = make_key(tmp_path / "key.p12", b"secret")
+    signed = sign_packet(out / "packet.pdf", key, b"secret", reason="Art. 33 notification")
+    body = signed.read_bytes()
+    assert body.startswith((out / "packet.pdf").read_bytes())
+    checks = {c.name: c for c in verify_packet(signed).checks}
+    assert checks["signature"].ok is True
+    assert "Helpdesk Example GmbH" in checks["signature"].detail
+    assert checks["PDF hash"].ok is True
+    assert verify_packet(signed).ok
+    # One changed byte inside the signed range.
+    at = body.index(b"/Producer") + 2
+    signed.write_bytes(body[:at] + b"X" + body[at + 1 :])
+    assert not verify_packet(signed).ok
+    with pytest.raises(UsageError, match="cannot be opened"):
+        sign_packet(out / "packet.pdf", key, b"wrong")
+    with pytest.raises(UsageError, match="no such key"):
+        sign_packet(out / "packet.pdf", tmp_path / "absent.p12", b"x")
