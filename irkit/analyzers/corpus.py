@@ -20,6 +20,7 @@ import numpy as np
 from irkit.analyzers.corpus_engine import scan
 from irkit.analyzers.corpus_files import Batch, Corpus, load_corpus
 from irkit.analyzers.corpus_index import Block, TextSet
+from irkit.analyzers.corpus_near import SPAN, NearSet, scan_near
 from irkit.analyzers.corpus_rows import Gatherer
 from irkit.model import Progress, Stage
 
@@ -68,7 +69,8 @@ def match(
     Guarantees: in responses and prompts every run of 25 tokens or more that is shared with a
     document; in prompts also runs of 8 tokens or more that end the prompt; short documents (8
     tokens or more) that lie whole in a text, and prompts of 3 to 7 tokens that equal a document.
-    Runs that only repeat a pattern of up to four tokens are left out.
+    Runs that only repeat a pattern of up to four tokens are left out.  In responses also edited
+    passages, as :mod:`irkit.analyzers.corpus_near` bounds them (``method`` near).
 
     One row stands for one text, document and maximal run.  ``df`` counts the documents that share
     the run; above 10 only the first few of them have rows.
@@ -77,7 +79,7 @@ def match(
         UsageError: the corpus cannot be read.
     """
     inputs = hashlib.sha256(
-        f"{corpus.fingerprint()} {_texts_digest(case)} {case.settings.digest()} 1".encode()
+        f"{corpus.fingerprint()} {_texts_digest(case)} {case.settings.digest()} 2".encode()
     ).hexdigest()
     if case.stage_done(Stage.MATCH, "corpus", inputs):
         return _stored_report(case)
@@ -223,35 +225,59 @@ def _stream(
         if progress is not None:
             progress(Progress(Stage.MATCH, done, total, "bytes"))
 
-    runs = Gatherer()
+    runs, edited = Gatherer(), Gatherer()
+    near = NearSet(group.texts) if group is not None else None
+
+    def gather(pair: tuple[pa.Table, pa.Table]) -> None:
+        runs.add(pair[0])
+        edited.add(pair[1])
+
     docs = _Documents(case) if store_docs else None
     threads = case.settings.worker_threads
     with ThreadPoolExecutor(threads) as pool:
-        waiting: deque[Future[pa.Table]] = deque()
+        waiting: deque[Future[tuple[pa.Table, pa.Table]]] = deque()
         for batch in corpus.batches(seen):
             if docs is not None:
                 docs.add(batch)
-            if group is None:
+            if near is None:
                 continue
-            waiting.append(pool.submit(_scan_batch, group.texts, batch))
+            waiting.append(pool.submit(_scan_batch, near, batch))
             while len(waiting) > 2 * threads:
-                runs.add(waiting.popleft().result())
+                gather(waiting.popleft().result())
         while waiting:
-            runs.add(waiting.popleft().result())
+            gather(waiting.popleft().result())
     if docs is not None:
         docs.flush()
-    found = runs.finish()
+    found = _with_edited(runs.finish(), edited.finish())
     if group is None or not len(found):
         return found.with_columns(text_id=pl.lit("").alias("text_id")).head(0)
     names = pl.DataFrame({"text": np.arange(len(group.ids)), "text_id": group.ids})
     return found.join(names, on="text", how="left", maintain_order="left")
 
 
-def _scan_batch(texts: TextSet, batch: Batch) -> pa.Table:
+def _with_edited(exact: pl.DataFrame, near: pl.DataFrame) -> pl.DataFrame:
+    """Add near-verbatim passages, but for those that hold a full verbatim one already."""
+    import polars as pl
+
+    exact = exact.with_columns(method=pl.lit("exact"))
+    near = near.with_columns(method=pl.lit("near")).with_row_index("row")
+    full = exact.filter(pl.col("tokens") >= SPAN).select("text", "doc", s="t_start", e="t_end")
+    both = near.select("row", "text", "doc", "t_start", "t_end").join(full, on=["text", "doc"])
+    told = both.filter((pl.col("s") < pl.col("t_end")) & (pl.col("t_start") < pl.col("e")))
+    near = near.join(told.select("row").unique(), on="row", how="anti").drop("row")
+    return pl.concat([exact, near])
+
+
+def _scan_batch(near: NearSet, batch: Batch) -> tuple[pa.Table, pa.Table]:
     import pyarrow as pa
 
-    table = scan(texts, block_of(batch))
-    return table.append_column("part", pa.array(np.full(table.num_rows, batch.part is not None)))
+    block = block_of(batch)
+    tables = (scan(near.texts, block), scan_near(near, block))
+    part = batch.part is not None
+    exact, edited = (
+        table.append_column("part", pa.array(np.full(table.num_rows, part))) for table in tables
+    )
+    return exact, edited
 
 
 class _Documents:
@@ -341,11 +367,11 @@ def _store(case: Case, gathered: list[pl.DataFrame]) -> int:
     try:
         case.con.execute(
             "INSERT INTO corpus_match SELECT text_id, role, t_start, t_end, tokens, doc_id,"
-            " d_start, d_end, df, is_tail, whole_doc, 'exact' FROM ("
+            " d_start, d_end, df, is_tail, whole_doc, method FROM ("
             " SELECT *, 'response' AS role FROM match_rows WHERE response UNION ALL"
             " SELECT *, 'prompt' AS role FROM match_rows WHERE prompt) m"
             " JOIN corpus_doc d ON d.ordinal = m.doc"
-            " ORDER BY text_id, role, t_start, t_end, d.ordinal, d_start"
+            " ORDER BY text_id, role, t_start, t_end, d.ordinal, d_start, method"
         )
     finally:
         case.con.unregister("match_rows")

@@ -57,7 +57,7 @@ def find_runs(texts: TextSet, block: Tokens) -> Runs:
             continue
         where = index.candidates(grams)
         for c, t in index.pairs(grams[where], where):
-            found.append(_grow(texts.tokens, block, t, c, size))
+            found.append(grow(texts.tokens, block, t, c, size))
     found.extend(_short_documents(texts, block, eight))
     if not found:
         none = np.empty(0, np.int64)
@@ -70,7 +70,7 @@ def find_runs(texts: TextSet, block: Tokens) -> Runs:
     return Runs(t0[once], t1[once], c0[once], c1[once])
 
 
-def _grow(texts: Tokens, block: Tokens, t: I64, c: I64, size: int) -> Runs:
+def grow(texts: Tokens, block: Tokens, t: I64, c: I64, size: int) -> Runs:
     """Chain equal k-grams on one diagonal and extend each chain to its maximal run."""
     text = np.searchsorted(texts.bounds, t, "right") - 1
     doc = np.searchsorted(block.bounds, c, "right") - 1
@@ -118,7 +118,7 @@ def _short_documents(texts: TextSet, block: Tokens, eight: U64) -> Iterator[Runs
         begin = block.bounds[:-1][short]
         maybe = begin[texts.short.candidates(eight[begin])]
         for c, t in texts.short.pairs(eight[maybe], maybe):
-            runs = _grow(texts.tokens, block, t, c, TAIL)
+            runs = grow(texts.tokens, block, t, c, TAIL)
             doc = np.searchsorted(block.bounds, runs.c0, "right") - 1
             whole = (runs.c0 == block.bounds[doc]) & (runs.c1 == block.bounds[doc + 1])
             yield runs.take(whole)

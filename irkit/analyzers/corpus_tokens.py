@@ -46,9 +46,9 @@ _UNSPACED = (
 )  # fmt: skip
 
 
-@lru_cache(maxsize=1)
-def _classes() -> U8:
-    """Class of every code point: SPACE, WORD or OTHER."""
+@lru_cache(maxsize=2)
+def _classes(words_only: bool) -> U8:
+    """Class of every code point: SPACE, WORD or OTHER; with ``words_only`` marks are SPACE."""
     table = np.full(sys.maxunicode + 1, OTHER, np.uint8)
     every = "".join(map(chr, range(0xD800))) + "\ufffd" * 0x800
     every += "".join(map(chr, range(0xE000, sys.maxunicode + 1)))
@@ -62,15 +62,17 @@ def _classes() -> U8:
         for point in range(low, high):
             if table[point] == OTHER and unicodedata.category(chr(point)) in ("Mn", "Mc", "Pc"):
                 table[point] = WORD
+    if words_only:
+        table[table == OTHER] = SPACE
     for low, high in _UNSPACED:
         part = table[low : high + 1]
         part[part == WORD] = OTHER
     return table
 
 
-@lru_cache(maxsize=1)
-def _ascii_classes() -> bytes:
-    return _classes()[:128].tobytes() + bytes(128)
+@lru_cache(maxsize=2)
+def _ascii_classes(words_only: bool) -> bytes:
+    return _classes(words_only)[:128].tobytes() + bytes(128)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +95,19 @@ class Tokens:
         return len(self.starts)
 
 
-def tokenise(raw: bytes, breaks: I64) -> Tokens:
+def tokenise(raw: bytes, breaks: I64, *, words_only: bool = False) -> Tokens:
     """Cut a block of concatenated UTF-8 documents into tokens.
 
     Args:
         raw: the documents' bytes one after the other.
         breaks: byte offset of each document's beginning, plus the length of ``raw`` at the end;
             no token crosses one.
+        words_only: leave out punctuation and symbols.
     """
-    kinds = np.frombuffer(raw.translate(_ascii_classes()), np.uint8)
+    kinds = np.frombuffer(raw.translate(_ascii_classes(words_only)), np.uint8)
     multibyte = not raw.isascii()
     if multibyte:
-        kinds = _classify_multibyte(np.frombuffer(raw, np.uint8), kinds)
+        kinds = _classify_multibyte(np.frombuffer(raw, np.uint8), kinds, _classes(words_only))
     word = kinds == WORD
     first = word.copy()
     first[1:] &= ~word[:-1]
@@ -131,10 +134,9 @@ def tokenise(raw: bytes, breaks: I64) -> Tokens:
     return Tokens(starts, ends, _hash_tokens(raw, starts, ends), np.searchsorted(starts, breaks))
 
 
-def _classify_multibyte(data: U8, kinds: U8) -> U8:
+def _classify_multibyte(data: U8, kinds: U8, table: U8) -> U8:
     """Fill in the classes of characters outside ASCII; invalid bytes count as OTHER."""
     kinds = kinds.copy()
-    table = _classes()
     lead = np.flatnonzero(data >= 0xC0)
     length = np.where(data[lead] < 0xE0, 2, np.where(data[lead] < 0xF0, 3, 4))
     padded = np.concatenate([data, np.zeros(3, np.uint8)])

@@ -57,7 +57,10 @@ def exposure_id(*parts: object) -> str:
 
 
 def inside_passages(values: pl.DataFrame, passages: pl.DataFrame) -> pl.DataFrame:
-    """Tell for each value whether a memorised passage, or an echoed one, covers it.
+    """Tell for each value whether a memorised passage, or an echoed one, covers it whole.
+
+    A value that only begins or ends in a passage was put together by the model and is looked up by
+    itself.
 
     Args:
         values: record_id, choice, e_start, e_end and more.
@@ -73,7 +76,7 @@ def inside_passages(values: pl.DataFrame, passages: pl.DataFrame) -> pl.DataFram
     both = rows.select("row", "record_id", "choice", "e_start", "e_end").join(
         spans, on=["record_id", "choice"]
     )
-    both = both.filter((pl.col("e_start") < pl.col("end")) & (pl.col("start") < pl.col("e_end")))
+    both = both.filter((pl.col("start") <= pl.col("e_start")) & (pl.col("e_end") <= pl.col("end")))
     flags = both.group_by("row").agg(
         in_memorised=(pl.col("provenance") == Provenance.MEMORISED.value).any(),
         in_echo=(pl.col("provenance") == Provenance.ECHO.value).any(),

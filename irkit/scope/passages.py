@@ -29,6 +29,8 @@ LONG_CHARS = 200
 #: A run inside a longer one of another document proves nothing about its own document where the
 #: longer one goes on for this many tokens more.
 DOMINATED_BY = 8
+#: Share of an edited passage that another document's verbatim run explains.
+LIKENESS = 0.8
 #: Share of distinct tokens under which a passage is repetition, not content.
 DISTINCT = 0.2
 
@@ -84,6 +86,7 @@ def _contained(runs: pl.DataFrame) -> tuple[Bools, Bools]:
     start, end = runs["t_start"].to_numpy(), runs["t_end"].to_numpy()
     tokens, doc = runs["tokens"].to_numpy(), runs["ordinal"].to_numpy()
     owner = runs["owner"].rank("dense").to_numpy()
+    edited = (runs["method"] == "near").to_numpy()
     edges = np.flatnonzero(np.diff(text, prepend=-1, append=-1)) if len(runs) else np.zeros(1, int)
     for low, high in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
         # Rows are ordered by start, so a containing run is among the few before; a text with
@@ -97,6 +100,12 @@ def _contained(runs: pl.DataFrame) -> tuple[Bools, Bools]:
             inside[mine] = (around & same & (longer > 0)).any(1)
             other = owner[near] != owner[mine][:, None]
             dominated[mine] = (around & other & (longer >= DOMINATED_BY)).any(1)
+            # An edited passage that another's verbatim one covers is a likeness of that one.
+            shared = np.minimum(end[near], end[mine][:, None]) - np.maximum(
+                start[near], start[mine][:, None]
+            )
+            covers = shared >= LIKENESS * (end[mine] - start[mine])[:, None]
+            dominated[mine] |= edited[mine] & (covers & other & ~edited[near]).any(1)
     return inside, dominated
 
 
@@ -126,7 +135,8 @@ def passages_of(masked: Masked, runs: pl.DataFrame) -> pl.DataFrame:
     np.add.at(free, run, length)
     whole_run = size == (last - first)[run]
     short = rows["whole_doc"].to_numpy()[run] & whole_run & (size >= WHOLE)
-    keep = (size >= PARTIAL) | short
+    edited = (rows["method"] == "near").to_numpy()[run]
+    keep = np.where(edited, size >= FULL, (size >= PARTIAL) | short)
     leaked = np.zeros(len(rows), np.bool_)
     leaked[run[keep]] = True
     echo = np.flatnonzero(~leaked & (last > first))

@@ -75,6 +75,8 @@ def run(
     close = matched_pairs(case)
     close = case.frame(_EVERY) if deep else pl.concat([close, case.frame(_SUSPECTS)]).unique()
     found, novel = _passages(case, close.sort("record_id", "choice"))
+    if _annotated(case) and not deep:
+        novel = _without_ordinary(novel, found)
     values = inside_passages(occurrences(case), found)
     names, scanned = _names(case, novel, values, progress)
     names = inside_passages(names, found)
@@ -116,6 +118,42 @@ _SPANS = {
     "record_id": pl.String, "choice": pl.Int32, "text_id": pl.String, "start": pl.Int64,
     "end": pl.Int64,
 }  # fmt: skip
+
+
+#: Characters under which what is left of a stretch is not read.
+_LEFTOVER = 20
+
+
+def _without_ordinary(novel: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
+    """Leave out passages of documents about nobody, where the corpus says whom documents concern.
+
+    Ordinary text that a model reproduces is most of what matches; names in it are those of public
+    places and products.
+    """
+    memorised = found.filter(pl.col("provenance") == Provenance.MEMORISED.value)
+    about = memorised.filter(pl.col("subject_id").is_not_null() & ~pl.col("common"))
+    ordinary = memorised.filter(pl.col("subject_id").is_null()).join(
+        about, on=["record_id", "choice"], how="anti"
+    )
+    if not len(ordinary):
+        return novel
+    pair = ["record_id", "choice"]
+    cuts = ordinary.group_by(pair).agg(
+        pl.struct(start="response_start", end="response_end").alias("cuts")
+    )
+    touched = novel.join(cuts, on=pair, how="inner", maintain_order="left")
+    rest = novel.join(cuts, on=pair, how="anti", maintain_order="left")
+    rows: list[tuple[object, ...]] = []
+    for record, choice, text_id, start, end, gone in touched.iter_rows():
+        at = start
+        for cut in sorted(gone, key=lambda c: (c["start"], c["end"])):
+            if cut["start"] - at >= _LEFTOVER:
+                rows.append((record, choice, text_id, at, min(cut["start"], end)))
+            at = max(at, cut["end"])
+        if end - at >= _LEFTOVER:
+            rows.append((record, choice, text_id, at, end))
+    left = pl.DataFrame(rows, novel.schema, orient="row").filter(pl.col("start") < pl.col("end"))
+    return pl.concat([rest, left]).sort("record_id", "choice", "start")
 
 
 def _names(
@@ -303,10 +341,14 @@ def _store(
     keyed = rows.with_columns(
         subject_key=pl.Series([linker.key(n) for n in rows["node"].to_list()], dtype=pl.String)
     )
-    case.append("subject", people(timed, rows, linker, register, links.countries, links.labels))
+    found = people(timed, rows, linker, register, links.countries, links.labels)
+    case.append("subject", found)
     case.append(
         "exposure_subject",
-        keyed.select("exposure_id", "subject_key").unique().sort("exposure_id", "subject_key"),
+        keyed.join(found, on="subject_key", how="semi")
+        .select("exposure_id", "subject_key")
+        .unique()
+        .sort("exposure_id", "subject_key"),
     )
 
 

@@ -208,7 +208,9 @@ def people(
     known = {row["subject_id"]: row for row in register.people.iter_rows(named=True)}
     per: dict[str, list[dict[str, object]]] = defaultdict(list)
     for row in links.join(exposures, on="exposure_id", maintain_order="left").iter_rows(named=True):
-        per[linker.key(row["node"])].append(row)
+        # What the prompt itself spells exposes nobody.
+        if row["provenance"] != Provenance.CUE_DERIVABLE.value:
+            per[linker.key(row["node"])].append(row)
     rows: list[dict[str, object]] = []
     for key in sorted(per):
         mine = per[key]
