@@ -11,9 +11,21 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from irkit.ingest.entries import Chunk, Numbers, Reject
+from irkit.ingest.projection import Shape
 
 
 _MAX_CHUNKS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """What a sample says about a source: a wrong guess costs time, never a record."""
+
+    format_id: str = ""
+    shape: Shape | None = None
+
+
+NO_GUESS = Guess()
 
 
 @dataclass(slots=True)
@@ -28,7 +40,7 @@ class Block:
         rejects: entries set aside before parsing.
         finished: sources whose last entry is in this block, in order.
         consumed: bytes read from disk so far, all sources.
-        format_id: format that most lines probably have, empty if unknown.
+        guess: format and shape that most lines probably have.
     """
 
     lines: pa.ChunkedArray
@@ -42,7 +54,7 @@ class Block:
     rejects: list[Reject] = field(default_factory=list)
     finished: list[int] = field(default_factory=list)
     consumed: int = 0
-    format_id: str = ""
+    guess: Guess = NO_GUESS
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -55,7 +67,7 @@ class Step:
     source_id: int
     chunk: Chunk | None
     consumed: int
-    format_id: str = ""
+    guess: Guess = NO_GUESS
 
 
 def blocks(steps: Iterable[Step], size: int) -> Iterator[Block]:
@@ -66,27 +78,27 @@ def blocks(steps: Iterable[Step], size: int) -> Iterator[Block]:
     held: list[Chunk] = []
     finished: list[int] = []
     held_bytes = consumed = 0
-    format_id = ""
+    guess = NO_GUESS
     for step in steps:
         ends_last = step.chunk is None and held and held[-1].source_id == step.source_id
         # Sources without text still cost memory per source, so their number is bounded too.
         full = held_bytes >= size or len(held) >= _MAX_CHUNKS
-        changes = bool(step.format_id) and step.format_id != format_id and bool(held)
+        changes = step.guess is not NO_GUESS and step.guess != guess and bool(held)
         if (full or changes) and not ends_last:
-            yield join(held, finished, consumed, format_id)
+            yield join(held, finished, consumed, guess)
             held, finished, held_bytes = [], [], 0
         consumed = step.consumed
-        format_id = step.format_id or format_id
+        guess = guess if step.guess is NO_GUESS else step.guess
         if step.chunk is None:
             finished.append(step.source_id)
         else:
             held.append(step.chunk)
             held_bytes += step.chunk.nbytes
     if held or finished:
-        yield join(held, finished, consumed, format_id)
+        yield join(held, finished, consumed, guess)
 
 
-def join(chunks: Sequence[Chunk], finished: list[int], consumed: int, format_id: str) -> Block:
+def join(chunks: Sequence[Chunk], finished: list[int], consumed: int, guess: Guess) -> Block:
     """Return one block of several chunks."""
     tails = [np.zeros(len(chunk.lines), bool) for chunk in chunks]
     blanks: Counter[int] = Counter()
@@ -112,7 +124,7 @@ def join(chunks: Sequence[Chunk], finished: list[int], consumed: int, format_id:
         rejects,
         finished,
         consumed,
-        format_id,
+        guess,
     )
 
 

@@ -111,6 +111,8 @@ OTHER_PARAMS = (
 
 RESPONSE_TEXT: Mapping[str, tuple[str, ...]] = {
     "rs_id": ("$.id", "$.responseId", "$[0].id", "$[0].message.id"),
+    "rs_object": ("$.object", "$[0].object"),
+    "rs_embedding": ("$.embedding[0]", "$.data[0].embedding[0]", "$.embeddings[0]"),
     "rs_created": ("$.created", "$.created_at", "$[0].created"),
     "rs_model": ("$.model", "$.modelVersion", "$[0].model", "$[0].message.model"),
     "rs_fingerprint": ("$.system_fingerprint", "$[0].system_fingerprint"),
@@ -178,7 +180,7 @@ _LOGPROBS = (
     '{"content":[{"token":"VARCHAR","logprob":"DOUBLE","top_logprobs":' + _TOP + "}],"
     '"tokens":["VARCHAR"],"token_logprobs":["DOUBLE"],"top_logprobs":["JSON"]}'
 )
-_CHOICES = (
+CHOICES = (
     '[{"index":"INTEGER","finish_reason":"VARCHAR","text":"VARCHAR","message":{"content":"JSON",'
     '"refusal":"VARCHAR","reasoning_content":"VARCHAR","tool_calls":"JSON",'
     '"function_call":"JSON"},"logprobs":' + _LOGPROBS + "}]"
@@ -200,7 +202,7 @@ _EVENTS = (
     '"amazon-bedrock-invocationMetrics":{"inputTokenCount":"BIGINT","outputTokenCount":"BIGINT",'
     '"invocationLatency":"DOUBLE"},"amazon-bedrock-guardrailAction":"VARCHAR"}]'
 )
-_MESSAGES = (
+MESSAGES = (
     '[{"role":"VARCHAR","author":"VARCHAR","type":"VARCHAR","content":"JSON","parts":"JSON",'
     '"tool_calls":"JSON","reasoning_content":"VARCHAR"}]'
 )
@@ -252,12 +254,13 @@ BODY_MACROS: tuple[str, ...] = (
         nullif(ik_text(m.content::VARCHAR), ''), nullif(m.refusal, ''),
         ik_calls(m.tool_calls::VARCHAR), json_extract_string(m.function_call, '$.arguments'))
       END""",
-    f"""CREATE MACRO ik_openai(j) AS list_transform(from_json(j, '{_CHOICES}'),
+    """CREATE MACRO ik_as_choices(l) AS list_transform(l,
       lambda c, i: struct_pack(
         choice := coalesce(c.index, (i - 1)::INTEGER),
         body := coalesce(c.text, ik_message_text(c.message), ''), finish := c.finish_reason,
         tokens := ik_lp_tokens(c.logprobs), lps := ik_lp_values(c.logprobs),
         tops := ik_lp_tops(c.logprobs), scalars := ik_scalars(c.logprobs)::BIGINT))""",
+    f"CREATE MACRO ik_openai(j) AS ik_as_choices(from_json(j, '{CHOICES}'))",
     # The chunks of one choice; ``f`` are all chunks' choices in order.
     "CREATE MACRO ik_of(f, k) AS list_filter(f, lambda c: coalesce(c.index, 0) = k)",
     "CREATE MACRO ik_present(l) AS list_filter(l, lambda x: x IS NOT NULL)",
@@ -333,10 +336,10 @@ BODY_MACROS: tuple[str, ...] = (
         coalesce(c.text, c.outputText, c.generated_text, ik_text(json_extract(c.message,
           '$.content')::VARCHAR)),
         coalesce(c.stop_reason, c.completionReason, c.finish_reason)))""",
-    f"""CREATE MACRO ik_messages(j) AS list_transform(from_json(j, '{_MESSAGES}'),
+    """CREATE MACRO ik_as_messages(l) AS list_transform(l,
       lambda m: struct_pack(
         role := CASE WHEN regexp_matches(coalesce(m.content, m.parts)::VARCHAR,
-            '^\\[\\s*\\{{\\s*"(type"\\s*:\\s*"tool_result|toolResult|functionResponse)"')
+            '^\\[\\s*\\{\\s*"(type"\\s*:\\s*"tool_result|toolResult|functionResponse)"')
           THEN 'tool' ELSE ik_role(coalesce(m.role, m.author, CASE m.type
             WHEN 'function_call_output' THEN 'tool' WHEN 'function_call' THEN 'assistant' END))
           END,
@@ -345,6 +348,7 @@ BODY_MACROS: tuple[str, ...] = (
           ELSE concat_ws(chr(10), nullif(m.reasoning_content, ''),
             nullif(ik_text(coalesce(m.content, m.parts)::VARCHAR), ''),
             ik_calls(m.tool_calls::VARCHAR)) END))""",
+    f"CREATE MACRO ik_messages(j) AS ik_as_messages(from_json(j, '{MESSAGES}'))",
     """CREATE MACRO ik_prompts(j) AS CASE
       WHEN starts_with(j, '"') THEN [json_extract_string(j, '$')]
       WHEN regexp_matches(j, '^\\[\\s*["\\[]')

@@ -36,9 +36,7 @@ class DocumentSplitter:
         block: bytes to collect before splitting.
     """
 
-    def __init__(
-        self, source_id: int, max_entry: int, *, array: bool, block: int = _BLOCK
-    ) -> None:
+    def __init__(self, source_id: int, max_entry: int, *, array: bool, block: int = _BLOCK) -> None:
         self._source_id = source_id
         self._max_entry = max_entry
         self._array = array
@@ -100,8 +98,14 @@ class DocumentSplitter:
             self._faults += 1
             end = data.find(b"\n", limit)
             end = len(data) if end < 0 else end + 1
-            row = reject(self._source_id, self._entry, self._base + limit,
-                         data[limit:end].rstrip(), Reason.BAD_JSON, "brackets do not match")
+            row = reject(
+                self._source_id,
+                self._entry,
+                self._base + limit,
+                data[limit:end].rstrip(),
+                Reason.BAD_JSON,
+                "brackets do not match",
+            )
             self._entry += 1
             yield empty_chunk(self._source_id, [row])
             position = end
@@ -127,8 +131,9 @@ class DocumentSplitter:
                 if word:
                     begin = place + part.find(word)
                     rejects.append(
-                        reject(self._source_id, self._entry, self._base + begin, word,
-                               *_scalar(word))
+                        reject(
+                            self._source_id, self._entry, self._base + begin, word, *_scalar(word)
+                        )
                     )
                     self._entry += 1
                 place += len(part) + 1

@@ -130,8 +130,14 @@ def chunk_of(
             item.decode("utf-8")
         except UnicodeDecodeError as error:
             rejects.append(
-                reject(source_id, entry_no[index], byte_offset[index], item, Reason.BAD_UTF8,
-                       f"not UTF-8 at byte {error.start} of the entry")
+                reject(
+                    source_id,
+                    entry_no[index],
+                    byte_offset[index],
+                    item,
+                    Reason.BAD_UTF8,
+                    f"not UTF-8 at byte {error.start} of the entry",
+                )
             )
         else:
             good.append(item)

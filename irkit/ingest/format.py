@@ -120,6 +120,8 @@ class Format:
         columns: target to SQL expression over all declared names, where a path is not enough.
         sampled: True where the producer may log only a share of the calls.
         failures_logged: False where failed calls leave no record, None where unknown.
+        truncated_by: words that the producer leaves where it cut a text.
+        redacted_as: text that the producer puts in place of content.
         hints: parts of file paths that speak for this format, never alone.
     """
 
@@ -136,6 +138,8 @@ class Format:
     columns: Mapping[str, str] = field(default_factory=dict)
     sampled: bool = False
     failures_logged: bool | None = None
+    truncated_by: tuple[str, ...] = ()
+    redacted_as: tuple[str, ...] = ()
     hints: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

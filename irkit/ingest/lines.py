@@ -167,8 +167,14 @@ class LineSplitter:
         for index in np.flatnonzero(keep & (length > self._max_line)).tolist():
             raw = data[starts[index] : stops[index]]
             rejects.append(
-                reject(self._source_id, int(number[index]), int(offset[index]), raw,
-                       Reason.TOO_LARGE, f"line of {len(raw):,} bytes exceeds the limit")
+                reject(
+                    self._source_id,
+                    int(number[index]),
+                    int(offset[index]),
+                    raw,
+                    Reason.TOO_LARGE,
+                    f"line of {len(raw):,} bytes exceeds the limit",
+                )
             )
             keep[index] = False
         if not _is_utf8(lines):
@@ -178,8 +184,14 @@ class LineSplitter:
                     raw.decode("utf-8")
                 except UnicodeDecodeError as error:
                     rejects.append(
-                        reject(self._source_id, int(number[index]), int(offset[index]), raw,
-                               Reason.BAD_UTF8, f"not UTF-8 at byte {error.start} of the entry")
+                        reject(
+                            self._source_id,
+                            int(number[index]),
+                            int(offset[index]),
+                            raw,
+                            Reason.BAD_UTF8,
+                            f"not UTF-8 at byte {error.start} of the entry",
+                        )
                     )
                     keep[index] = False
         hashed = digests(data, starts[keep].tolist(), stops[keep].tolist())
@@ -194,8 +206,10 @@ class LineSplitter:
 def _chosen(lines: pa.Array, keep: Numbers, replaced: dict[int, bytes]) -> pa.Array:
     if replaced:
         binary = lines.cast(pa.large_binary())
-        items = [replaced[i] if i in replaced else binary[i].as_py()
-                 for i in np.flatnonzero(keep).tolist()]
+        items = [
+            replaced[i] if i in replaced else binary[i].as_py()
+            for i in np.flatnonzero(keep).tolist()
+        ]
         return pa.array(items, pa.large_binary()).cast(pa.large_string())
     if keep.all():
         return lines

@@ -16,7 +16,7 @@ from irkit.case import Case
 from irkit.ingest.block import Block
 from irkit.ingest.entries import RAW_CAP, Reason, Reject
 from irkit.ingest.project import PartReject, Projected
-from irkit.ingest.projection import RECORD_COLUMNS
+from irkit.ingest.columns import RECORD_COLUMNS
 from irkit.ingest.texts import KnownTexts, text_ids
 
 #: ``quarantine.state`` of a whole entry, and of a part whose entry also holds records.
@@ -217,9 +217,7 @@ class Loader:
         }
         self._case.append("query_choice", pa.table(table))
 
-    def _logprobs(
-        self, records: pa.Table, record_id: pa.Array, source: NDArray[np.int32]
-    ) -> None:
+    def _logprobs(self, records: pa.Table, record_id: pa.Array, source: NDArray[np.int32]) -> None:
         have = records.column("tokens").combine_chunks().is_valid()
         index = np.flatnonzero(np.asarray(have.to_numpy(zero_copy_only=False), bool))
         if not len(index):
@@ -302,5 +300,3 @@ def _first(ids: pa.Array, owner: NDArray[np.int64], size: int) -> pa.Array:
 
 def _offsets(values: NDArray[np.int64]) -> pa.Array:
     return pa.array(values, mask=values < 0)
-
-

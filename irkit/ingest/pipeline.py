@@ -17,10 +17,11 @@ import pyarrow as pa
 from irkit.case import Case
 from irkit.case.evidence import evidence_path
 from irkit.errors import IrkitError, UsageError
-from irkit.ingest.block import Block, Step, blocks
+from irkit.ingest.block import NO_GUESS, Block, Guess, Step, blocks
 from irkit.ingest.coverage import describe
 from irkit.ingest.detect import ACCEPT, UNKNOWN, Verdict, judge, sample
 from irkit.ingest.duplicates import mark_duplicates, reused_ids
+from irkit.ingest.entries import Chunk
 from irkit.ingest.format import Format
 from irkit.ingest.framing import SourceReader
 from irkit.ingest.lines import BLOCK
@@ -273,23 +274,29 @@ class _Run:
         projector = self._projector()
         try:
             consumed = 0
+            guess = NO_GUESS
             for source in self._sources.values():
                 first = True
-                format_id = ""
                 for chunk in source.reader.chunks():
                     if first and len(chunk.lines):
                         first = False
-                        if self._forced is None and chunk.nbytes >= _SMALL:
-                            lines = sample(source.reader, chunk)
-                            source.verdict = judge(projector.router, self._known.formats, lines)
-                            format_id = source.verdict.format_id
-                    yield Step(
-                        *(source.source_id, chunk, consumed + source.reader.consumed, format_id)
-                    )
+                        guess = self._guess(projector, source, chunk, guess)
+                    yield Step(source.source_id, chunk, consumed + source.reader.consumed, guess)
                 consumed += source.size
                 yield Step(source.source_id, None, consumed)
         finally:
             projector.close()
+
+    def _guess(self, projector: Projector, source: _Source, chunk: Chunk, last: Guess) -> Guess:
+        """Sample a source; small ones are taken to be like the one before."""
+        if self._forced is not None:
+            return Guess(self._forced.id)
+        if chunk.nbytes < _SMALL and last is not NO_GUESS:
+            return last
+        lines = sample(source.reader, chunk)
+        source.verdict = judge(projector.router, self._known.formats, lines)
+        fmt = projector.format(source.verdict.format_id)
+        return Guess(source.verdict.format_id, projector.shape(fmt, lines) if fmt else None)
 
     def _report(self, block: Block) -> None:
         if self._progress is None:
@@ -330,9 +337,7 @@ class _Run:
                     "nothing of this file was stored; this is a fault in irkit",
                 )
         formats = {
-            key: [
-                fmt for fmt in self._known.formats if fmt.id in self._sources[key].tally.formats
-            ]
+            key: [fmt for fmt in self._known.formats if fmt.id in self._sources[key].tally.formats]
             for key in finished
         }
         extra = {key: self._facts(self._sources[key]) for key in finished}
@@ -451,7 +456,8 @@ class _Unit:
 def _project(worker: object, block: Block) -> Projected:
     if not isinstance(worker, Projector):
         raise TypeError("the mapping worker is no projector")
-    return worker.project(block.lines, worker.format(block.format_id))
+    guess = block.guess
+    return worker.project(block.lines, worker.format(guess.format_id), guess.shape)
 
 
 def _source_report(source: _Source, format_id: str) -> SourceReport:

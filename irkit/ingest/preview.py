@@ -106,9 +106,7 @@ def _files(paths: Sequence[Path]) -> list[Path]:
     return files
 
 
-def _preview(
-    path: Path, settings: Settings, known: Registry, projector: Projector
-) -> FilePreview:
+def _preview(path: Path, settings: Settings, known: Registry, projector: Projector) -> FilePreview:
     reader = SourceReader(0, path, "", settings)
     first: Chunk | None = None
     rejects: list[Reject] = []

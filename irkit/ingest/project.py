@@ -15,12 +15,19 @@ from irkit.ingest.bodies import BODY_MACROS
 from irkit.ingest.entries import Reason
 from irkit.ingest.format import Format
 from irkit.ingest.macros import MACROS
-from irkit.ingest.projection import compile_format
+from irkit.ingest.projection import (
+    Shape,
+    compile_format,
+    most_common_shape,
+    shape_statement,
+)
 from irkit.ingest.registry import Registry
 from irkit.ingest.repair import mend
 from irkit.ingest.routing import Router
 from irkit.ingest.structure import nesting
 
+#: Errors that no entry causes: a stop, or a declaration that cannot be compiled.
+FAULTS = (duckdb.InterruptException, duckdb.BinderException, duckdb.ParserException)
 #: Bytes of text per record batch: bounds what the JSON functions hold at once.
 _BATCH = 1 << 20
 _MEMORY = "640MB"
@@ -74,7 +81,8 @@ class Projector:
         for setting in ("enable_external_access=false", "lock_configuration=true"):
             self._con.execute(f"SET {setting}")
         self.router = Router(registry, self._con)
-        self._compiled: dict[tuple[str, bool, bool], str] = {}
+        self._compiled: dict[tuple[str, bool, Shape | None, bool], str] = {}
+        self._distrusted: set[tuple[str, Shape]] = set()
 
     def close(self) -> None:
         """Free the database."""
@@ -90,12 +98,18 @@ class Projector:
 
     # -- blocks -------------------------------------------------------------------------------
 
-    def project(self, lines: pa.ChunkedArray | pa.Array, primary: Format | None) -> Projected:
+    def project(
+        self,
+        lines: pa.ChunkedArray | pa.Array,
+        primary: Format | None,
+        shape: Shape | None = None,
+    ) -> Projected:
         """Map all entries of a block.
 
         Args:
             lines: JSON texts, one per entry.
             primary: the format that most of them probably have.
+            shape: the shape that most of them probably have.
         """
         primary = self._forced or primary
         total = len(lines)
@@ -103,7 +117,7 @@ class Projector:
         tables: list[pa.Table] = []
         done = np.zeros(total, bool)
         if primary is not None and total:
-            found = self._run(primary, rows, lines)
+            found = self._run(primary, rows, lines, shape)
             tables.append(_with(found, 0, ""))
             done[found.column("row_no").to_numpy()] = True
         rejects: list[PartReject] = []
@@ -130,23 +144,22 @@ class Projector:
             if parts:
                 mended += [(int(rows[index]), part, warning) for part in parts]
             else:
-                rejects.append(PartReject(int(rows[index]), *_diagnose(raw, self._max_nesting),
-                                          raw))
+                rejects.append(
+                    PartReject(int(rows[index]), *_diagnose(raw, self._max_nesting), raw)
+                )
         if mended:
             texts = pa.array([part for _, part, _ in mended], pa.large_binary())
             candidates = texts.cast(pa.large_string())
             good = self._valid(candidates)
             for (row, part, _), fine in zip(mended, good.tolist(), strict=True):
                 if not fine:
-                    rejects.append(
-                        PartReject(row, *_diagnose(part, self._max_nesting), part)
-                    )
+                    rejects.append(PartReject(row, *_diagnose(part, self._max_nesting), part))
             where = np.array([row for row, _, _ in mended], np.int64)[good]
             order = np.argsort(np.concatenate([work_rows, where]), kind="stable")
             work_rows = np.concatenate([work_rows, where])[order]
-            work_lines = pa.concat_arrays(
-                [work_lines, candidates.filter(pa.array(good))]
-            ).take(pa.array(order))
+            work_lines = pa.concat_arrays([work_lines, candidates.filter(pa.array(good))]).take(
+                pa.array(order)
+            )
             marks = warns + [mended[i][2] for i in np.flatnonzero(good).tolist()]
             warns = [marks[i] for i in order.tolist()]
         routed = self.router.route(work_rows, work_lines, self._forced)
@@ -161,9 +174,7 @@ class Projector:
             tables.append(_with(found, at, marks))
         for index in routed.unknown.tolist():
             raw = routed.lines[index].as_py().encode("utf-8", "surrogatepass").rstrip(b"\r\n")
-            rejects.append(
-                PartReject(int(routed.rows[index]), *self._unknown(raw), raw)
-            )
+            rejects.append(PartReject(int(routed.rows[index]), *self._unknown(raw), raw))
         for row in routed.hollow.tolist():
             raw = _raw(lines, rows, row)
             rejects.append(
@@ -174,8 +185,10 @@ class Projector:
     def _unknown(self, raw: bytes) -> tuple[Reason, str]:
         head = raw.lstrip()[:1]
         if head != b"{":
-            if head in b'"-0123456789tfnNI[' and self._valid(pa.array([raw], pa.large_binary())
-                                                            .cast(pa.large_string()))[0]:
+            if (
+                head in b'"-0123456789tfnNI['
+                and self._valid(pa.array([raw], pa.large_binary()).cast(pa.large_string()))[0]
+            ):
                 return Reason.NOT_OBJECT, "a bare value where an object was expected"
             return Reason.BAD_JSON, "no JSON value"
         depth = nesting(raw)
@@ -196,11 +209,15 @@ class Projector:
     # -- one format ---------------------------------------------------------------------------
 
     def _run(
-        self, fmt: Format, rows: NDArray[np.int64], lines: pa.ChunkedArray | pa.Array
+        self,
+        fmt: Format,
+        rows: NDArray[np.int64],
+        lines: pa.ChunkedArray | pa.Array,
+        shape: Shape | None = None,
     ) -> pa.Table:
         """Return the canonical rows of the entries that are of one format, splitting calls that
         carry several prompts."""
-        found = self._guarded(fmt, rows, lines, split=False)
+        found = self._guarded(fmt, rows, lines, split=False, shape=shape)
         found = found.filter(found.column("matched"))
         many = np.asarray(found.column("parts").to_numpy()) > 1
         if many.any():
@@ -210,45 +227,87 @@ class Projector:
             found = pa.concat_tables([found.filter(pa.array(~many)), parts])
             order = np.argsort(found.column("row_no").to_numpy(), kind="stable")
             found = found.take(pa.array(order))
-        return found.append_column(
-            "source_format", pa.array([fmt.id] * len(found), pa.string())
-        )
+        return found.append_column("source_format", pa.array([fmt.id] * len(found), pa.string()))
 
     def _guarded(
-        self, fmt: Format, rows: NDArray[np.int64], lines: pa.ChunkedArray | pa.Array, *, split: bool
+        self,
+        fmt: Format,
+        rows: NDArray[np.int64],
+        lines: pa.ChunkedArray | pa.Array,
+        *,
+        split: bool,
+        shape: Shape | None = None,
     ) -> pa.Table:
         """Run the statement; if one entry defeats it, find that entry and leave it out."""
+        if shape is not None and (fmt.id, shape) not in self._distrusted:
+            try:
+                return self._statement(fmt, rows, lines, split=split, shape=shape, trusted=True)
+            except FAULTS:
+                raise
+            except (duckdb.Error, pa.ArrowException):
+                # Some line is no valid JSON: from now on each is checked first.
+                self._distrusted.add((fmt.id, shape))
         try:
-            return self._statement(fmt, rows, lines, split=split)
-        except duckdb.InterruptException:
+            return self._statement(fmt, rows, lines, split=split, shape=shape)
+        except FAULTS:
             raise
         except (duckdb.Error, pa.ArrowException):
             if len(rows) == 1:
                 # The entry then ends in quarantine as one that no format could read.
                 none = _take(lines, np.zeros(0, np.int64))
-                return self._statement(fmt, rows[:0], none, split=split)
+                return self._statement(fmt, rows[:0], none, split=split, shape=shape)
         half = len(rows) // 2
         index = np.arange(len(rows))
         return pa.concat_tables(
             [
-                self._guarded(fmt, rows[part], _take(lines, index[part]), split=split)
+                self._guarded(fmt, rows[part], _take(lines, index[part]), split=split, shape=shape)
                 for part in (slice(0, half), slice(half, None))
             ]
         )
 
     def _statement(
-        self, fmt: Format, rows: NDArray[np.int64], lines: pa.ChunkedArray | pa.Array, *, split: bool
+        self,
+        fmt: Format,
+        rows: NDArray[np.int64],
+        lines: pa.ChunkedArray | pa.Array,
+        *,
+        split: bool,
+        shape: Shape | None = None,
+        trusted: bool = False,
     ) -> pa.Table:
-        key = (fmt.id, self._forced is fmt, split)
+        key = (fmt.id, split, shape, trusted)
         sql = self._compiled.get(key)
         if sql is None:
-            sql = compile_format(fmt, forced=self._forced is fmt, split=split)
+            forced = self._forced is fmt
+            sql = compile_format(fmt, forced=forced, split=split, shape=shape, trusted=trusted)
             self._compiled[key] = sql
         self._con.register("block", _batched(rows, lines))
         try:
             return self._con.execute(sql).to_arrow_table()
         finally:
             self._con.unregister("block")
+
+    def shape(self, fmt: Format, lines: Sequence[bytes]) -> Shape | None:
+        """Return the shape that at least half of the sampled records have, if there is one."""
+        sql = shape_statement(fmt)
+        texts = pa.array([line for line in lines if _is_text(line)], pa.large_binary())
+        if sql is None or not len(texts):
+            return None
+        rows = np.arange(len(texts), dtype=np.int64)
+        self._con.register("block", _batched(rows, texts.cast(pa.large_string())))
+        try:
+            found = self._con.execute(sql).fetchall()
+        finally:
+            self._con.unregister("block")
+        return most_common_shape(fmt, found)
+
+
+def _is_text(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _batched(rows: NDArray[np.int64], lines: pa.ChunkedArray | pa.Array) -> pa.Table:
@@ -330,8 +389,9 @@ def _checked(
     seen[[part.row_no for part in rejects]] = True
     for row in np.flatnonzero(~seen).tolist():
         rejects.append(
-            PartReject(row, Reason.UNKNOWN_FORMAT, "the entry could not be mapped",
-                       _entry(lines, row))
+            PartReject(
+                row, Reason.UNKNOWN_FORMAT, "the entry could not be mapped", _entry(lines, row)
+            )
         )
     rejects.sort(key=lambda part: part.row_no)
     return Projected(records, rejects)

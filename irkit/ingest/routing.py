@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -10,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from irkit.ingest.format import Envelope, Format, first_of, literal
+from irkit.ingest.extraction import Extraction
+from irkit.ingest.format import Envelope, Format
 from irkit.ingest.registry import Registry
 
 #: Wrappers inside wrappers inside wrappers; deeper is no log but a trick.
@@ -57,31 +59,30 @@ class Router:
         self._con = con
         self._formats = registry.formats
         self._envelopes = registry.envelopes
-        paths: dict[str, int] = {}
+        items = (*registry.formats, *registry.envelopes)
+        wanted = {
+            f"{kind}{number}_{name}": paths
+            for kind, group in (("f", registry.formats), ("e", registry.envelopes))
+            for number, item in enumerate(group)
+            for name, paths in item.signature_paths.items()
+        }
+        extraction = Extraction(wanted, {})
+        picked = extraction.names("line", "l")
 
-        def condition(item: Format | Envelope) -> str:
-            names = {}
-            for name, candidates in item.signature_paths.items():
-                picked = [
-                    f"v[{paths.setdefault(path, len(paths) + 1)}]" for path in first_of(candidates)
-                ]
-                names[name] = picked[0] if len(picked) == 1 else f"coalesce({', '.join(picked)})"
-            return f"({bind(item.signature, names)})"
-
-        def first_match(items: tuple[Format, ...] | tuple[Envelope, ...], guard: str) -> str:
-            cases = [
-                f"WHEN {guard} AND coalesce({condition(item)}, false) THEN {index}"
-                for index, item in enumerate(items)
-            ]
+        def first_match(kind: str, group: Sequence[Format | Envelope], guard: str) -> str:
+            cases = []
+            for number, item in enumerate(group):
+                own = {name: picked[f"{kind}{number}_{name}"] for name in item.signature_paths}
+                test = bind(item.signature, own)
+                cases.append(f"WHEN {guard} AND coalesce(({test}), false) THEN {number}")
             return f"CASE {' '.join(cases)} ELSE -1 END" if cases else "-1"
 
-        chosen = first_match(self._formats, "starts_with(ltrim(line), '{')")
-        wrapper = first_match(self._envelopes, "true")
-        listed = ", ".join(literal(path) for path in paths) or "'$'"
+        chosen = first_match("f", registry.formats, "starts_with(ltrim(line), '{')")
+        wrapper = first_match("e", registry.envelopes, "true")
+        source = extraction.select("line", "l") if items else "NULL AS l"
         self._sql = (
             "WITH src AS (SELECT row_no, CASE WHEN json_valid(line) THEN line END AS line"
-            f" FROM block), got AS (SELECT row_no, line,"
-            f" json_extract_string(line, [{listed}])::VARCHAR[] AS v FROM src)"
+            f" FROM block), got AS (SELECT row_no, line, {source} FROM src)"
             f" SELECT row_no, {chosen} AS fmt, {wrapper} AS env,"
             " coalesce(starts_with(ltrim(line), '{'), false) AS is_object FROM got"
         )

@@ -54,7 +54,9 @@ def _as_chunk(
     lines = found.column("line").combine_chunks().cast(pa.large_string())
     if isinstance(lines, pa.ChunkedArray):
         lines = pa.concat_arrays(lines.chunks) if lines.num_chunks else pa.array([], lines.type)
-    bounds = np.frombuffer(lines.buffers()[1], np.int64)[lines.offset : lines.offset + len(lines) + 1]
+    bounds = np.frombuffer(lines.buffers()[1], np.int64)[
+        lines.offset : lines.offset + len(lines) + 1
+    ]
     data = lines.buffers()[2] or b""
     hashed = digests(memoryview(data), bounds[:-1].tolist(), bounds[1:].tolist())
     nowhere = np.full(len(lines), NO_OFFSET, np.int64)
@@ -188,8 +190,14 @@ def csv_chunks(
             source_id,
             [
                 *rejected(None),
-                reject(source_id, entry, NO_OFFSET, b"", Reason.BAD_ROW,
-                       "the file is no readable CSV from this row on"),
+                reject(
+                    source_id,
+                    entry,
+                    NO_OFFSET,
+                    b"",
+                    Reason.BAD_ROW,
+                    "the file is no readable CSV from this row on",
+                ),
             ],
         )
     finally:
@@ -214,8 +222,14 @@ def _decoded(
         except UnicodeDecodeError:
             keep[index] = False
             rejects.append(
-                reject(source_id, int(numbers[index]), NO_OFFSET, raw, Reason.BAD_UTF8,
-                       "a field is not UTF-8")
+                reject(
+                    source_id,
+                    int(numbers[index]),
+                    NO_OFFSET,
+                    raw,
+                    Reason.BAD_UTF8,
+                    "a field is not UTF-8",
+                )
             )
     kept = table.filter(pa.array(keep))
     columns = [column.cast(pa.large_string()) for column in kept.columns]
@@ -234,9 +248,7 @@ def parquet_chunks(source_id: int, path: Path, max_ratio: int) -> Iterator[Chunk
     con = _engine()
 
     def damage(reason: Reason, words: str) -> Chunk:
-        return empty_chunk(
-            source_id, [reject(source_id, entry, NO_OFFSET, b"", reason, words)]
-        )
+        return empty_chunk(source_id, [reject(source_id, entry, NO_OFFSET, b"", reason, words)])
 
     try:
         file = pq.ParquetFile(path)

@@ -6,6 +6,8 @@ from irkit.ingest.format import Capability, Format, Source
 
 _HAS = frozenset({Capability.CREDENTIAL, Capability.CONTENT, Capability.PARAMS, Capability.STATUS})
 
+_EXTERNAL = "input_external IS NOT NULL OR output_external IS NOT NULL"
+
 FORMAT = Format(
     id="bedrock_invocation",
     title="Amazon Bedrock model invocation log",
@@ -57,22 +59,15 @@ FORMAT = Format(
         "credential_kind": "'iam_arn'",
         "operation": (
             "CASE WHEN starts_with(log_operation, 'Converse') THEN 'chat'"
-            " WHEN contains(model_requested, 'embed') THEN 'embeddings'"
-            " ELSE 'text_completion' END"
+            " WHEN contains(model_requested, 'embed') THEN 'embeddings' END"
         ),
         "stream": (
             "CASE WHEN log_operation IN ('InvokeModelWithResponseStream', 'ConverseStream')"
             " THEN true WHEN log_operation IS NOT NULL THEN false END"
         ),
-        "content_state": (
-            "CASE WHEN (request IS NULL AND input_external IS NOT NULL)"
-            " OR (response IS NULL AND output_external IS NOT NULL) THEN 'external_missing' END"
-        ),
-        "warning": (
-            "CASE WHEN (request IS NULL AND input_external IS NOT NULL)"
-            " OR (response IS NULL AND output_external IS NOT NULL)"
-            " THEN 'body_in_separate_object' END"
-        ),
+        # A body over 100 KB is null here and lies in the object that the path names.
+        "content_state": f"CASE WHEN {_EXTERNAL} THEN 'external_missing' END",
+        "warning": f"CASE WHEN {_EXTERNAL} THEN 'body_in_separate_object' END",
     },
     failures_logged=True,
     hints=("BedrockModelInvocationLogs",),

@@ -58,11 +58,14 @@ ENVELOPES = (
         ),
         expand="[json_extract_string(line, '$')]",
     ),
-    _messages("cloudwatch_events", "CloudWatch Logs: get-log-events / filter-log-events", "$.events"),
+    _messages(
+        "cloudwatch_events", "CloudWatch Logs: get-log-events / filter-log-events", "$.events"
+    ),
     _messages("cloudwatch_subscription", "CloudWatch Logs subscription (Firehose)", "$.logEvents"),
     _list("azure_records", "Azure Monitor records", "$.records", "true"),
-    _list("api_list", "list of an API (object: list)", "$.data", "object = 'list'",
-          object="$.object"),
+    _list(
+        "api_list", "list of an API (object: list)", "$.data", "object = 'list'", object="$.object"
+    ),
     _list("api_data", "data page of an API", "$.data", "true"),
     _list("api_result", "result page of an API", "$.result", "true"),
     Envelope(

@@ -4,18 +4,6 @@ from __future__ import annotations
 
 from irkit.ingest.format import Capability, Format, Source
 
-_TRUNCATED = "'litellm_truncated|\\.\\.\\. ?\\(truncated'"
-_REDACTED = "'redacted-by-litellm'"
-
-
-def _content_state(*bodies: str) -> str:
-    cases = []
-    for pattern, state in ((_REDACTED, "redacted"), (_TRUNCATED, "truncated")):
-        test = " OR ".join(f"regexp_matches({body}, {pattern})" for body in bodies)
-        cases.append(f"WHEN {test} THEN '{state}'")
-    empty = " AND ".join(f"coalesce({b}, '{{}}') IN ('{{}}', '[]', 'null', '\"\"')" for b in bodies)
-    return f"CASE WHEN {empty} THEN 'absent' {' '.join(cases)} END"
-
 
 def _operation(name: str) -> str:
     return (
@@ -41,11 +29,12 @@ SLP = Format(
     ),
     signature_paths={
         "call": "$.call_type",
-        "hidden": ("$.hidden_params.api_base", "$.hidden_params", "$.model_parameters"),
+        "hidden": "$.hidden_params",
+        "parameters": "$.model_parameters",
         "begun": "$.startTime",
     },
     signature=(
-        "call IS NOT NULL AND hidden IS NOT NULL"
+        "call IS NOT NULL AND coalesce(hidden, parameters) IS NOT NULL"
         " AND regexp_full_match(begun, '[0-9]+([.][0-9]+)?')"
     ),
     paths={
@@ -92,10 +81,11 @@ SLP = Format(
             "CASE WHEN status_code IS NOT NULL AND status_code <> '' THEN status_code"
             " WHEN status_text = 'success' THEN '200' END"
         ),
-        "content_state": _content_state("messages", "response"),
         "warning": "CASE WHEN cached = 'true' THEN 'answered_from_cache' END",
     },
     failures_logged=True,
+    truncated_by=("litellm_truncated",),
+    redacted_as=("redacted-by-litellm",),
 )
 
 SPEND_LOGS = Format(
@@ -149,27 +139,22 @@ SPEND_LOGS = Format(
     },
     json_paths={
         "request": "$.proxy_server_request",
-        "logged_messages": "$.messages",
+        "messages": "$.messages",
         "response": "$.response",
         "tags": "$.request_tags",
     },
     columns={
         "credential_kind": "'api_key_hash'",
         "operation": _operation("call_type"),
-        "messages": (
-            "CASE WHEN coalesce(ik_unwrap(logged_messages), '{}') NOT IN ('{}', '[]', '\"\"')"
-            " THEN logged_messages END"
-        ),
         "outcome": (
             "CASE WHEN status_text = 'failure' THEN 'error' WHEN status_text = 'success' THEN 'ok'"
             " END"
         ),
-        "content_state": _content_state(
-            "ik_unwrap(logged_messages)", "ik_unwrap(response)", "ik_unwrap(request)"
-        ),
         "warning": "CASE WHEN lower(cached) = 'true' THEN 'answered_from_cache' END",
     },
     failures_logged=True,
+    truncated_by=("litellm_truncated",),
+    redacted_as=("redacted-by-litellm",),
 )
 
 FORMATS = (SLP, SPEND_LOGS)

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from irkit.ingest.format import Capability, Format, Source
 
+#: A request that was logged as a string of JSON.
+_ENCODED = (
+    "regexp_matches(ik_first(line, ['$.request', '$.request_body', '$.requestBody', '$.body']),"
+    " '(?s)^\\s*\\{.*\"(messages|prompt|input)\"\\s*:')"
+)
+
 FORMAT = Format(
     id="openai_pair",
     title="OpenAI-compatible request/response pairs",
@@ -44,25 +50,29 @@ FORMAT = Format(
             "$.kwargs.messages",
             "$.kwargs.prompt",
         ),
-        "rq_text": ("$.request", "$.request_body", "$.requestBody"),
+        # Leaves, not whole bodies: a whole body would be copied only to be tested.
         "rs": (
-            "$.response",
-            "$.resp",
-            "$.output",
-            "$.response_body",
-            "$.responseBody",
-            "$.completion",
-            "$.result",
+            "$.response.id",
+            "$.response.object",
+            "$.response.choices[0].index",
+            "$.resp.id",
+            "$.resp.object",
+            "$.output.id",
+            "$.output.object",
+            "$.response_body.id",
+            "$.response_body.object",
+            "$.responseBody.id",
+            "$.responseBody.object",
+            "$.completion.id",
+            "$.result.id",
             "$.error",
             "$.status",
             "$.status_code",
         ),
     },
     signature=(
-        "((rq_content IS NOT NULL AND (rq_model IS NOT NULL OR rs IS NOT NULL))"
-        " OR (starts_with(ltrim(rq_text), '{') AND contains(rq_text, '\"model\"')"
-        " AND (contains(rq_text, '\"messages\"') OR contains(rq_text, '\"prompt\"')"
-        " OR contains(rq_text, '\"input\"'))))"
+        "CASE WHEN rq_content IS NOT NULL THEN rq_model IS NOT NULL OR rs IS NOT NULL"
+        f" ELSE {_ENCODED} END"
     ),
     paths={
         "event_time": (
@@ -137,7 +147,6 @@ FORMAT = Format(
             "$.output",
         ),
         "tags": ("$.metadata", "$.tags", "$.request.metadata"),
-        "call_kind": ("$.response.object", "$.request.messages", "$.request.prompt"),
     },
     columns={
         "credential_id": "coalesce(key_hash, key_id, key_raw)",
@@ -146,11 +155,5 @@ FORMAT = Format(
             " THEN 'key_id' WHEN key_raw IS NOT NULL THEN 'api_key_as_logged' END"
         ),
         "latency_ms": "coalesce(TRY_CAST(latency_ms AS DOUBLE), TRY_CAST(latency_s AS DOUBLE)*1000)",
-        "operation": (
-            "CASE WHEN contains(call_kind, 'chat.completion') OR starts_with(call_kind, '[')"
-            " THEN 'chat' WHEN contains(call_kind, 'text_completion') THEN 'text_completion'"
-            " WHEN contains(call_kind, 'response') THEN 'responses'"
-            " WHEN contains(call_kind, 'list') THEN 'embeddings' END"
-        ),
     },
 )
