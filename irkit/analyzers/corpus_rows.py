@@ -18,6 +18,14 @@ REPRESENTATIVES = 5
 _CONDENSE_ROWS = 500_000
 
 
+_SCHEMA: dict[str, type[pl.DataType]] = {
+    "text": pl.Int64, "prompt": pl.Boolean, "response": pl.Boolean, "t_start": pl.Int64,
+    "t_end": pl.Int64, "tokens": pl.Int64, "doc": pl.Int64, "d_start": pl.Int64,
+    "d_end": pl.Int64, "is_tail": pl.Boolean, "whole_doc": pl.Boolean, "part": pl.Boolean,
+    "df": pl.Int64,
+}  # fmt: skip
+
+
 class Gatherer:
     """Collects runs block by block and keeps a few rows per run of common text."""
 
@@ -65,13 +73,11 @@ class Gatherer:
         if self._fresh:
             self._condense()
         if self._kept is None or self._df is None:
-            numbers = ("text", "t_start", "t_end", "tokens", "doc", "d_start", "d_end", "df")
-            flags = ("prompt", "response", "is_tail", "whole_doc", "part")
-            kinds = [pl.Int64] * len(numbers) + [pl.Boolean] * len(flags)
-            return pl.DataFrame(schema=dict(zip(numbers + flags, kinds, strict=True)))
+            return pl.DataFrame(schema=_SCHEMA)
         df = _containing(self._df)
         rows = self._kept.join(df, on=list(self._KEY), how="left", maintain_order="left")
         rank = pl.int_range(pl.len()).over(self._KEY)
+        rows = rows.select(_SCHEMA.keys()).cast(_SCHEMA)  # type: ignore[arg-type]
         return rows.filter((pl.col("df") <= COMMON_DF) | (rank < REPRESENTATIVES))
 
 

@@ -226,6 +226,7 @@ def _load(model: str) -> tuple[Any, Any]:
     return nlp, analyzer
 
 
+@lru_cache(maxsize=2)
 def describe_model(model: str = MODEL) -> dict[str, str]:
     """Return name, version and SHA-256 of an installed model, for the case's record."""
     found = importlib.util.find_spec(model)

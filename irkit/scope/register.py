@@ -20,8 +20,8 @@ from irkit.scope.values import with_key
 #: Column name patterns, in order; the first that fits says what a column is.
 _COLUMNS: tuple[tuple[str, str], ...] = (
     (r"subject_?id|person_?id|^id$|data_?subject", "subject_id"),
-    (r"e-?mail", "EMAIL_ADDRESS"),
-    (r"phone|mobile|\btel|telefon", "PHONE_NUMBER"),
+    (r"e_?mail", "EMAIL_ADDRESS"),
+    (r"phone|mobile|(?:^|_)tel|telefon", "PHONE_NUMBER"),
     (r"iban", "IBAN_CODE"),
     (r"^(?:full_?)?name$|display_?name", "name"),
     (r"given|first_?name|forename|vorname|prenom", "given"),
@@ -96,8 +96,9 @@ def read_register(path: Path) -> Register:
 
 
 def _kind(name: str) -> str | None:
+    plain = re.sub(r"[\s-]+", "_", name.strip().lower())
     for pattern, kind in _COLUMNS:
-        if re.search(pattern, name.strip().lower()):
+        if re.search(pattern, plain):
             return kind
     return None
 
