@@ -60,7 +60,7 @@ class NearDuplicateSequence(NoSignatures):
 
     def query_scores(self, log: Features) -> dict[str, NDArray[np.float32]]:
         """Mark queries with a near duplicate that is not the same text growing."""
-        alike = (log.prompt("near") != 0) & ~log.prompt("grows")
+        alike = (log.prompt("near") != 0) & ~log.prompt("grows") & log.fresh
         return {KEY: alike.astype(np.float32)}
 
     def window_scores(

@@ -71,10 +71,15 @@ class TemplateSlotEnumeration:
         reading = 0.4 + 0.6 * log.score_only
         sensitive = log.prompt("slot_sensitive").astype(np.float32)
         person = log.prompt("person").astype(np.float32)
-        about = np.maximum(0.5 * sensitive + 0.5 * person, 0.05 * log.score_only)
-        grid = log.prompt("slot_closed") & (log.prompt("slot_group") != 0)
+        # Without a sensitive value only reading scores about people counts, and without people
+        # hardly anything: benchmarks and translations enumerate closed sets, too.
+        about = np.maximum(
+            sensitive * (0.5 + 0.5 * person),
+            log.score_only * np.where(person > 0, 0.5, 0.05),
+        )
+        grid = log.prompt("slot_closed") & (log.prompt("slot_group") != 0) & log.fresh
         ask = log.prompt("ask")
-        fresh = ~log.prompt("ask_context") & ~log.answered_from_context
+        fresh = ~log.prompt("ask_context") & ~log.answered_from_context & ~log.prompt("grows")
         attribute = (ask == ASK_ATTRIBUTE) & fresh
         enumeration = np.maximum(
             np.where(grid, about * reading, 0.0), np.where(attribute, 0.7 * reading, 0.0)

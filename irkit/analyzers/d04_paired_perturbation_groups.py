@@ -54,8 +54,8 @@ class PairedPerturbationGroups(NoSignatures):
 
     def query_scores(self, log: Features) -> dict[str, NDArray[np.float32]]:
         """Score members of a perturbation group by how far they only read scores."""
-        member = log.prompt("variants") != 0
-        return {KEY: np.where(member, 0.3 + 0.7 * log.score_only, 0.0).astype(np.float32)}
+        member = (log.prompt("variants") != 0) & log.fresh
+        return {KEY: np.where(member, 0.1 + 0.9 * log.score_only, 0.0).astype(np.float32)}
 
     def window_scores(
         self, log: Features, scores: Mapping[str, NDArray[np.float32]], windows: Windows

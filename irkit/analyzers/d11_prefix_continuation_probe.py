@@ -92,6 +92,7 @@ class PrefixContinuationProbe:
         produces = log.score_only < 0.5
         completes = log.prompt("opened") & bare & (tokens >= 4) & (log.prompt("ask") == ASK_NONE)
         completes &= ~log.prompt("grows") & produces & (log.prompt("run") == 0)
+        completes &= log.prompt("prose")
         endpoint = np.isin(log.log.operation, _completion_codes(log))
         shape = np.where(completes, 0.4 + 0.2 * greedy + 0.3 * endpoint, 0.0)
         long = np.nan_to_num(log.column("max_tokens"), nan=0.0) >= 200

@@ -99,7 +99,10 @@ def prompt_matches(case: Case) -> pl.DataFrame:
 
 
 def continuations(case: Case) -> pl.DataFrame:
-    """Per record whose response goes on in its prompt's document: chars, doc, personal."""
+    """Per record whose response goes on in its prompt's document: chars, doc, personal.
+
+    Continuations that stood in the conversation (retrieved documents) are left out.
+    """
     return case.frame(
         f"""
         WITH s AS (SELECT doc_id FROM corpus_doc WHERE subject_id IS NOT NULL),
@@ -109,18 +112,27 @@ def continuations(case: Case) -> pl.DataFrame:
         c AS (
           SELECT record_id, text_id FROM query_choice
           UNION SELECT record_id, response_text_id FROM query_record
-          WHERE response_text_id IS NOT NULL)
-        SELECT q.record_id, max(r.d_end - greatest(p.d_end, r.d_start)) AS chars,
-          arg_max(hash(p.doc_id), (r.d_end - greatest(p.d_end, r.d_start), p.doc_id)) AS doc,
-          arg_max(s.doc_id IS NOT NULL, (r.d_end - greatest(p.d_end, r.d_start), p.doc_id))
-            AS personal
-        FROM query_record q JOIN p ON p.text_id = q.prompt_text_id
-        LEFT JOIN s ON s.doc_id = p.doc_id
-        JOIN c ON c.record_id = q.record_id
-        JOIN corpus_match r ON r.text_id = c.text_id AND r.role = 'response'
-          AND r.doc_id = p.doc_id AND r.d_start <= p.d_end + {_GAP}
-          AND r.d_end > greatest(p.d_end, r.d_start) + {_CONTINUES}
-        GROUP BY q.record_id ORDER BY q.record_id
+          WHERE response_text_id IS NOT NULL),
+        m AS (
+          SELECT q.record_id, p.doc_id, s.doc_id IS NOT NULL AS personal,
+            r.d_end - greatest(p.d_end, r.d_start) AS chars,
+            substr(t.body, r.t_start + greatest(p.d_end - r.d_start, 0) + 1, 40) AS bit
+          FROM query_record q JOIN p ON p.text_id = q.prompt_text_id
+          LEFT JOIN s ON s.doc_id = p.doc_id
+          JOIN c ON c.record_id = q.record_id
+          JOIN corpus_match r ON r.text_id = c.text_id AND r.role = 'response'
+            AND r.doc_id = p.doc_id AND r.d_start <= p.d_end + {_GAP}
+            AND r.d_end > greatest(p.d_end, r.d_start) + {_CONTINUES}
+          JOIN text t ON t.text_id = r.text_id),
+        held AS (
+          SELECT DISTINCT m.record_id, m.doc_id FROM m
+          JOIN query_message q USING (record_id) JOIN text t ON t.text_id = q.text_id
+          WHERE contains(t.body, m.bit))
+        SELECT m.record_id, max(m.chars) AS chars,
+          arg_max(hash(m.doc_id), (m.chars, m.doc_id)) AS doc,
+          arg_max(m.personal, (m.chars, m.doc_id)) AS personal
+        FROM m ANTI JOIN held ON held.record_id = m.record_id AND held.doc_id = m.doc_id
+        GROUP BY m.record_id ORDER BY m.record_id
         """
     )
 

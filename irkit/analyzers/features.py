@@ -188,6 +188,16 @@ class Features:
         out[known] = values[pair[known]]
         return out
 
+    @cached_property
+    def fresh(self) -> Bools:
+        """First call of each distinct prompt of an actor; repeats add nothing to a relation."""
+        pair = self._prompts[1]
+        out = np.zeros(len(pair), np.bool_)
+        known = np.flatnonzero((pair >= 0) & self.log.kept)
+        _, first = np.unique(pair[known], return_index=True)
+        out[known[first]] = True
+        return out
+
     # -- responses --------------------------------------------------------------------------------
 
     @cached_property

@@ -34,7 +34,7 @@ REVEAL: Final = 1 << 14
 RELATION: Final = 1 << 15
 
 _WORDS: Final[dict[int, str]] = {
-    CONTACT: """email emails mail mailto phone phones telephone mobile cell fax address addresses
+    CONTACT: """email emails mailto phone phones telephone mobile cell fax address addresses
         ssn passport iban dob birthday birthdate contact reach reached resides postcode login
         username licence license adresse telefon telefonnummer handynummer geburtsdatum
         wohnhaft wohnt kontonummer courriel téléphone adresse naissance correo teléfono dirección
@@ -63,7 +63,7 @@ _WORDS: Final[dict[int, str]] = {
         did give tell show create generate answer describe compare convert find make suggest fix
         draft provide calculate compute solve read analyze analyse determine choose select respond
         use add improve correct check review recommend plan design implement return let need want
-        repeat say print complete continue decide consider act pretend imagine name identify
+        repeat say print complete continue decide consider act pretend imagine identify
         question task instruction instructions prüfe schreibe übersetze erkläre was wie warum wer
         welche kannst bitte quel quelle comment pourquoi traduis écris qué cómo por traduce""",
     FUNCTION: """the a an of to in on at for and or but if then than that this these those it its
@@ -82,7 +82,7 @@ _WORDS: Final[dict[int, str]] = {
         prozent anteil durchschnitt""",
     DATASET: """training trained dataset data corpus records customers patients users employees
         people members subjects samples learned seen""",
-    RELATION: """lives born birth works employed employer studied university belongs member zip
+    RELATION: """mail lives born birth works employed employer studied university belongs member zip
         hometown husband wife spouse insurance social""",
     REVEAL: """give tell show provide find reveal share list what s know lookup retrieve complete
         generate predict guess need who""",

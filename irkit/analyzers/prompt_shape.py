@@ -20,6 +20,10 @@ from irkit.analyzers.blocks import Block, repetition
 WINDOW = 16
 #: Masked tokens that make up the head and the tail of a template.
 _HEAD, _TAIL = 6, 4
+#: How near to an open end the word for the datum stands, with room for a long name between.
+_NEAR_CONTACT, _NEAR_RELATION = 10, 5
+#: Share of function words that running text in a known language has at least.
+_PROSE = 0.12
 
 ASK_NONE, ASK_CONTACT, ASK_ATTRIBUTE, ASK_SECRET = 0, 1, 2, 3
 
@@ -45,6 +49,7 @@ class Shapes:
         opened: ends like a text that wants to be continued.
         instructs: holds an instruction or a question.
         cloze: asks to complete, recite or unmask a passage.
+        prose: running text (enough function words), not code, data or an encoding.
         aggregate: asks for shares or frequencies in the training data or customers.
         sensitive: mentions a sensitive attribute anywhere.
         person: names someone anywhere (two capitalised words in a row, or an id number).
@@ -63,6 +68,7 @@ class Shapes:
     opened: NDArray[np.bool_]
     instructs: NDArray[np.bool_]
     cloze: NDArray[np.bool_]
+    prose: NDArray[np.bool_]
     aggregate: NDArray[np.bool_]
     sensitive: NDArray[np.bool_]
     person: NDArray[np.bool_]
@@ -164,6 +170,7 @@ def shapes(block: Block) -> Shapes:
         opened,
         asks | commands,
         cloze,
+        block.count_by_doc((bits & lx.FUNCTION) > 0) >= _PROSE * np.maximum(block.sizes, 1),
         aggregate,
         block.any_by_doc((bits & lx.SENSITIVE) > 0),
         block.any_by_doc(second) | (block.count_by_doc(block.number) >= 2),
@@ -213,7 +220,10 @@ def _asks(
         plain = word & (bits == 0)
         contact = ((bits & lx.CONTACT) > 0).any(1)
         if may_be_open:
-            contact |= ((bits & lx.RELATION) > 0).any(1) & opened
+            # An open completion has its relation word right before the gap.
+            near = ((bits[:, -_NEAR_CONTACT:] & lx.CONTACT) > 0).any(1)
+            near |= ((bits[:, -_NEAR_RELATION:] & lx.RELATION) > 0).any(1)
+            contact = np.where(opened & ~commanded, near, contact | (near & opened))
         attribute = ((bits & lx.SENSITIVE) > 0).any(1)
         secret = ((bits & lx.SECRET) > 0).sum(1) >= 2
         formed = (opened | commanded) if may_be_open else commanded
@@ -285,16 +295,23 @@ def _sum_by(values: NDArray[np.uint64], bounds: NDArray[np.int64]) -> NDArray[np
 
 
 def _empty(docs: int) -> Shapes:
-    def no() -> NDArray[np.bool_]:
-        return np.zeros(docs, np.bool_)
-
-    def zero() -> NDArray[np.int32]:
-        return np.zeros(docs, np.int32)
-
-    def key() -> NDArray[np.uint64]:
-        return np.zeros(docs, np.uint64)
-
+    no, key = np.zeros(docs, np.bool_), np.zeros(docs, np.uint64)
     return Shapes(
-        *(zero(), zero(), no(), np.zeros(docs, np.int8), no(), no(), no(), key()),
-        *(no(), no(), no(), no(), no(), no(), key(), key()),
+        tokens=np.zeros(docs, np.int32),
+        run=np.zeros(docs, np.int32),
+        forever=no,
+        ask=np.zeros(docs, np.int8),
+        ask_open=no,
+        ask_person=no,
+        ask_context=no,
+        target=key,
+        opened=no,
+        instructs=no,
+        cloze=no,
+        prose=no,
+        aggregate=no,
+        sensitive=no,
+        person=no,
+        head=key,
+        tail=key,
     )

@@ -254,6 +254,9 @@ def _finding(
     time = scorer.log.log.time[curve.rows]
     name = str(_unit_names(court, one, one.units.code[[finding.unit]])[0])
     begin, low, high, end = _when(curve.p)
+    # Retries are queries that were made, though they count once in every statistic.
+    codes = scorer.log.log.codes[one.kind]
+    queries = int((codes == one.units.code[finding.unit]).sum())
     order = np.lexsort((np.arange(len(curve.p)), curve.p))
     telling = order[curve.p[order] <= _TELLING][:MOST_EVIDENCE]
     if not telling.size:
@@ -291,11 +294,11 @@ def _finding(
         "onset_high": _instant(time[high]),
         "first_seen": _instant(time[0]),
         "last_seen": _instant(time[end]),
-        "queries": len(curve.rows),
+        "queries": queries,
         "evidence_request_ids": request_ids,
         "evidence_record_ids": records,
         "summary": finding_sentence(
-            finding.technique, len(curve.rows), titles, finding.p, signature, runner_up
+            finding.technique, queries, titles, finding.p, signature, runner_up
         ),
     }
 
