@@ -19,7 +19,7 @@ from irkit.errors import PacketIncomplete, StorageError, UsageError
 from irkit.model import Phase
 from irkit.packet.annexes import annexes
 from irkit.packet.compose import compose
-from irkit.packet.gate import SelfScan, pdf_texts, selfscan
+from irkit.packet.gate import SelfScan, known_values, pdf_texts, selfscan
 from irkit.packet.model import Packet, Row
 from irkit.packet.words import shown, stamp
 from irkit.playbook.assessment import Assessment, assess, evaluate
@@ -111,11 +111,12 @@ def build_packet(
     fact_texts = {key: shown(value, result.zone) for key, value in facts.values.items()}
     own = [fact_texts[key] for key in sorted(CONTACT_KEYS) if key in fact_texts]
     # Data and annexes first, so that a leak is found before the pages are drawn.
-    written_texts = {JSON: data.decode("utf-8"), **texts}
-    selfscan(case, written_texts, own_contacts=own, facts=fact_texts)
+    known = known_values(case)
+    plain_texts = {JSON: data.decode("utf-8"), **texts}
+    first = selfscan(known, plain_texts, own_contacts=own, facts=fact_texts)
     pages = lay_out(lambda: story(packet, digest, paper), packet.head, digest, paper)
     pdf = attach(pages, data, packet.head)
-    scan = selfscan(case, {**pdf_texts(pdf), **written_texts}, own_contacts=own, facts=fact_texts)
+    scan = selfscan(known, pdf_texts(pdf), own_contacts=own, facts=fact_texts).with_earlier(first)
     files: dict[str, bytes] = {PDF: pdf, JSON: data}
     files |= {name: text.encode("utf-8", "replace") for name, text in sorted(texts.items())}
     files[PDF + ".sha256"] = f"{hashlib.sha256(pdf).hexdigest()}  {PDF}\n".encode()

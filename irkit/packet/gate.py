@@ -30,8 +30,11 @@ if TYPE_CHECKING:
 
 #: Letters and digits that a verbatim piece must share: what 25 characters of prose hold.
 WINDOW = 20
-#: Longest value looked up token by token.
+#: Longest value looked up word by word; longer ones are found by their bare letters.
 _TOKENS = 8
+#: Shortest value that is also looked for across word boundaries, where a line break may split it.
+_LONG = 12
+_PREFIX_BITS = 22
 
 #: Entity types whose single values identify nobody and collide with ordinary text.
 _LOOSE = ("DATE", "LOCATION", "URL_HOST", "NRP", "ORG", "AGE", "TITLE", "LANGUAGE", "MONEY")
@@ -56,6 +59,16 @@ class SelfScan:
     characters: int
     excused: int
 
+    def with_earlier(self, other: SelfScan) -> SelfScan:
+        """Add the texts of an earlier scan for the same values."""
+        return SelfScan(
+            self.values,
+            self.passages,
+            self.texts + other.texts,
+            self.characters + other.characters,
+            max(self.excused, other.excused),
+        )
+
     def words(self) -> str:
         """The result in one sentence."""
         return (
@@ -65,8 +78,37 @@ class SelfScan:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Everything known to be exposed, prepared once and compared with many texts.
+
+    Attributes:
+        values: kind, bare letters and digits, words; loose kinds left out.
+        passages: bare letters and digits of every exposed passage about a person.
+        total: number of distinct values, loose ones included.
+    """
+
+    values: tuple[tuple[str, str, tuple[str, ...]], ...]
+    passages: tuple[str, ...]
+    total: int
+
+
+def known_values(case: Case) -> Known:
+    """Collect what is exposed: recognised values, e-mails in passages, the passages themselves."""
+    passages = _passages(case)
+    found = _values(case)
+    found.update(("EMAIL_ADDRESS", mail) for text in passages for mail in _EMAIL.findall(text))
+    values = []
+    for kind, value in sorted(found):
+        tokens = tuple(_WORD.findall(canonical(value)))
+        squashed = "".join(tokens)
+        if _telling(kind, squashed, tokens):
+            values.append((kind, squashed, tokens))
+    return Known(tuple(values), tuple(map(_squash, passages)), len(found))
+
+
 def selfscan(
-    case: Case,
+    known: Known,
     texts: Mapping[str, str],
     *,
     own_contacts: Sequence[str] = (),
@@ -75,7 +117,7 @@ def selfscan(
     """Look for every known exposed value in the given texts.
 
     Args:
-        case: the case whose exposures are known.
+        known: what is exposed.
         texts: name of a place (like ``packet.pdf page 3``) to its text.
         own_contacts: texts of the controller's own contact fields, which may repeat a value.
         facts: key to text of the facts, to name the field that brought a value in.
@@ -84,26 +126,26 @@ def selfscan(
         PacketError: a value was found; the message names the place and the kind, never the value.
     """
     places = {name: _squash(text) for name, text in texts.items()}
-    grams = {name: _grams(text) for name, text in texts.items()}
+    # One look-up per value whatever the number of texts; the place is sought only after a hit.
+    grams = set().union(*map(_grams, texts.values())) if texts else set()
+    heads = {text[i : i + _LONG] for text in places.values() for i in range(len(text) - _LONG + 1)}
     # A field's "_" or ":" must not glue two values together, hence one text per contact field.
     excused_text = [_squash(text) for text in own_contacts]
-    known = _values(case)
     excused = 0
-    for kind, value in known:
-        squashed = _squash(value)
-        if any(squashed in text for text in excused_text if squashed):
+    for kind, squashed, tokens in known.values:
+        if tokens not in grams and squashed[:_LONG] not in heads:
+            continue
+        if any(squashed in text for text in excused_text):
             excused += 1
             continue
-        tokens = tuple(_WORD.findall(canonical(value)))
-        if not _telling(kind, squashed, tokens):
-            continue
         for name, text in places.items():
-            by_token = len(tokens) <= _TOKENS and tokens in grams[name]
-            if by_token or (len(squashed) >= 12 and squashed in text):
+            by_token = len(tokens) <= _TOKENS and tokens in _grams(texts[name])
+            if by_token or (len(squashed) >= _LONG and squashed in text):
                 raise _error(name, kind.lower().replace("_", " "), squashed, facts)
-    passages = _passages(case)
-    _scan_passages(passages, places, excused_text, facts)
-    return SelfScan(len(known), len(passages), len(texts), sum(map(len, texts.values())), excused)
+    _scan_passages(known.passages, places, excused_text, facts)
+    return SelfScan(
+        known.total, len(known.passages), len(texts), sum(map(len, texts.values())), excused
+    )
 
 
 def _error(place: str, kind: str, squashed: str, facts: Mapping[str, str] | None) -> PacketError:
@@ -142,17 +184,14 @@ def _telling(kind: str, squashed: str, tokens: tuple[str, ...]) -> bool:
     return len(squashed) >= 6 or any(c.isdigit() for c in squashed)
 
 
-def _values(case: Case) -> list[tuple[str, str]]:
-    """Distinct exposed values with their kinds: recognised entities, and e-mails in passages."""
+def _values(case: Case) -> set[tuple[str, str]]:
+    """Distinct exposed values with their kinds, as recognised in responses."""
     rows = case.rows(
         "SELECT DISTINCT e.entity_type, substring(t.body, e.e_start + 1, e.e_end - e.e_start)"
         " FROM entity e JOIN query_choice q ON q.record_id = e.record_id AND q.choice = e.choice"
-        " JOIN text t ON t.text_id = q.text_id WHERE e.provenance <> 'echo' ORDER BY 1, 2"
+        " JOIN text t ON t.text_id = q.text_id WHERE e.provenance <> 'echo'"
     )
-    found = {(str(kind), str(value)) for kind, value in rows if value}
-    for passage in _passages(case):
-        found.update(("EMAIL_ADDRESS", mail) for mail in _EMAIL.findall(passage))
-    return sorted(found)
+    return {(str(kind), str(value)) for kind, value in rows if value}
 
 
 def _passages(case: Case) -> list[str]:
@@ -207,30 +246,34 @@ def _scan_passages(
     excused: Sequence[str],
     facts: Mapping[str, str] | None,
 ) -> None:
-    hashes = {name: np.unique(_rolling(_codes(text))) for name, text in places.items()}
+    rolled_places = [_rolling(_codes(text)) for text in places.values()]
+    known = np.unique(np.concatenate(rolled_places)) if rolled_places else np.empty(0, np.uint64)
+    if not len(known):
+        return
+    # A bit per hash prefix rules out nearly every window before the exact search.
+    may_hit = np.zeros(1 << _PREFIX_BITS, bool)
+    shift = np.uint64(64 - _PREFIX_BITS)
+    may_hit[known >> shift] = True
     for chunk in _chunks(passages):
         # A window across two passages cannot occur in a text by chance; it costs nothing.
         joined = "".join(chunk)
         rolled = _rolling(_codes(joined))
-        for name, known in hashes.items():
-            if not len(known):
+        likely = np.flatnonzero(may_hit[rolled >> shift])
+        where = np.searchsorted(known, rolled[likely])
+        where[where == len(known)] = 0
+        for at in likely[known[where] == rolled[likely]]:
+            piece = joined[int(at) : int(at) + WINDOW]
+            if piece in _own_wording() or any(piece in contact for contact in excused):
                 continue
-            where = np.searchsorted(known, rolled)
-            where[where == len(known)] = 0
-            for at in np.flatnonzero(known[where] == rolled):
-                piece = joined[int(at) : int(at) + WINDOW]
-                if piece not in places[name] or piece in _own_wording():
-                    continue
-                if any(piece in contact for contact in excused):
-                    continue
-                raise _error(name, "verbatim passage", piece, facts)
+            for name, text in places.items():
+                if piece in text:
+                    raise _error(name, "verbatim passage", piece, facts)
 
 
 def _chunks(passages: Iterable[str], limit: int = 2_000_000) -> Iterable[list[str]]:
     chunk: list[str] = []
     size = 0
-    for passage in passages:
-        squashed = _squash(passage)
+    for squashed in passages:
         if len(squashed) < WINDOW:
             continue
         chunk.append(squashed)
