@@ -16,7 +16,7 @@ from irkit.analyzers.corpus_files import Corpus
 from irkit.case import Case
 from irkit.scope import ScopeReport, scope
 
-START = datetime(2026, 10, 1, 12, 0, 0)
+START = datetime.fromisoformat("2026-10-01T12:00:00")
 
 
 def text_id(body: str) -> str:

@@ -106,12 +106,10 @@ def test_short_phrases_of_the_prompt_hide_nothing(incident, words) -> None:
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.integers(0, 10**9))
-def test_masking_equals_a_plain_search(case: Case, tmp_path, seed: int) -> None:
+def test_masking_equals_a_plain_search(incident, case: Case, tmp_path, seed: int) -> None:
     """Every token in a run of eight of the context is masked, and no other."""
-    from conftest import Incident
-
     case.clear("text", "query_record", "query_message", "query_choice")
-    incident = Incident(case, tmp_path)
+    incident = type(incident)(case, tmp_path)
     rng = random.Random(seed)
     pool = [f"ä{i}" for i in range(rng.choice([6, 300]))]
     answers, contexts = [], []
