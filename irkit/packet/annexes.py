@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from irkit.case import Case
 
 
+#: The pseudonymous schedule of the people.
+SCHEDULE = "subject_schedule.csv"
+
+
+def cells(text: str) -> str:
+    """Every distinct cell of a CSV text once: what a scan of a long, repetitive file has to see."""
+    return "\n".join(dict.fromkeys(cell for row in csv.reader(io.StringIO(text)) for cell in row))
+
+
 def annexes(case: Case, packet: Packet, digest: str) -> dict[str, str]:
     """Build every annex as text, by file name."""
     return {
@@ -26,7 +35,7 @@ def annexes(case: Case, packet: Packet, digest: str) -> dict[str, str]:
         "form_fill.md": form_markdown(packet),
         "form_fill.csv": form_csv(packet),
         "evidence_manifest.csv": evidence_csv(packet),
-        "subject_schedule.csv": schedule(case),
+        SCHEDULE: schedule(case),
         **({"notice_processor.md": processor_notice(packet)} if _processor(packet) else {}),
     }
 

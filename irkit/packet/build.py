@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from irkit.errors import PacketIncomplete, StorageError, UsageError
 from irkit.model import Phase
-from irkit.packet.annexes import annexes
+from irkit.packet.annexes import SCHEDULE, annexes, cells
 from irkit.packet.compose import compose
 from irkit.packet.gate import SelfScan, known_values, pdf_texts, selfscan
 from irkit.packet.model import Packet, Row
@@ -112,7 +112,7 @@ def build_packet(
     own = [fact_texts[key] for key in sorted(CONTACT_KEYS) if key in fact_texts]
     # Data and annexes first, so that a leak is found before the pages are drawn.
     known = known_values(case)
-    plain_texts = {JSON: data.decode("utf-8"), **texts}
+    plain_texts = {JSON: data.decode("utf-8"), **texts, SCHEDULE: cells(texts[SCHEDULE])}
     first = selfscan(known, plain_texts, own_contacts=own, facts=fact_texts)
     pages = lay_out(lambda: story(packet, digest, paper), packet.head, digest, paper)
     pdf = attach(pages, data, packet.head)
