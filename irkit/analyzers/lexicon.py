@@ -80,8 +80,8 @@ _WORDS: Final[dict[int, str]] = {
     AGGREGATE: """percentage percent share proportion fraction majority average mean median
         distribution typical typically common commonest most how many ratio rate likely often
         prozent anteil durchschnitt""",
-    DATASET: """training trained dataset data corpus records customers patients users employees
-        people members subjects samples learned seen""",
+    DATASET: """training trained dataset datasets corpus customers patients employees clients
+        trainingsdaten kunden patienten mitarbeiter clientes pacientes""",
     RELATION: """mail lives born birth works employed employer studied university belongs member zip
         hometown husband wife spouse insurance social""",
     REVEAL: """give tell show provide find reveal share list what s know lookup retrieve complete

@@ -171,18 +171,38 @@ def findings(
     """Return the finding rows and the query-evidence rows."""
     import polars as pl
 
-    requests = _RequestIds(case, court)
     rows, marked = [], []
     for finding in found.findings:
         one = judged[finding.group]
         curve = _curve(court, one, finding)
-        rows.append(_finding(court, one, finding, curve, requests))
+        rows.append(_finding(court, one, finding, curve))
         marked.append(curve)
     frame = pl.DataFrame(rows, schema=_schema())
     return (
-        frame.sort("unit_kind", "unit", "technique", "finding_id"),
+        _with_request_ids(case, frame).sort("unit_kind", "unit", "technique", "finding_id"),
         _evidence(court, marked),
     )
+
+
+def _with_request_ids(case: Case, frame: pl.DataFrame) -> pl.DataFrame:
+    """Add request ids, parallel to the evidence records, in one lookup."""
+    import polars as pl
+
+    listed = frame.select("finding_id", "evidence_record_ids").explode("evidence_record_ids")
+    wanted = listed.rename({"evidence_record_ids": "record_id"}).with_row_index("place")
+    case.con.register("evidence_records", wanted.to_arrow())
+    try:
+        looked_up = case.frame(
+            "SELECT w.finding_id, coalesce(q.request_id, q.provider_response_id) AS request_id"
+            " FROM evidence_records w LEFT JOIN query_record q USING (record_id)"
+            " ORDER BY w.place"
+        )
+    finally:
+        case.con.unregister("evidence_records")
+    grouped = looked_up.group_by("finding_id", maintain_order=True).agg(
+        pl.col("request_id").alias("evidence_request_ids")
+    )
+    return frame.drop("evidence_request_ids").join(grouped, on="finding_id", how="left")
 
 
 def _schema() -> dict[str, Any]:
@@ -198,27 +218,6 @@ def _schema() -> dict[str, Any]:
         "queries": pl.Int64, "evidence_request_ids": names, "evidence_record_ids": names,
         "summary": text,
     }  # fmt: skip
-
-
-class _RequestIds:
-    """Looks up request ids of evidence records."""
-
-    def __init__(self, case: Case, court: Court) -> None:
-        self._case = case
-        self._ids = court.scorer.log.log.record_id
-
-    def of(self, rows: I64) -> tuple[list[str], list[str | None]]:
-        records = [str(value) for value in self._ids.gather(rows)]
-        if not records:
-            return [], []
-        found = dict(
-            self._case.rows(
-                "SELECT record_id, coalesce(request_id, provider_response_id) FROM query_record"
-                " WHERE record_id IN (SELECT unnest(?))",
-                [records],
-            )
-        )
-        return records, [found.get(record) for record in records]
 
 
 def _curve(court: Court, one: Judged, finding: Selected) -> _Curve:
@@ -247,9 +246,7 @@ def _curve(court: Court, one: Judged, finding: Selected) -> _Curve:
     return _Curve(rows, strong, np.minimum(1.0, value * len(strong)))
 
 
-def _finding(
-    court: Court, one: Judged, finding: Selected, curve: _Curve, requests: _RequestIds
-) -> dict[str, Any]:
+def _finding(court: Court, one: Judged, finding: Selected, curve: _Curve) -> dict[str, Any]:
     scorer = court.scorer
     time = scorer.log.log.time[curve.rows]
     name = str(_unit_names(court, one, one.units.code[[finding.unit]])[0])
@@ -261,7 +258,7 @@ def _finding(
     telling = order[curve.p[order] <= _TELLING][:MOST_EVIDENCE]
     if not telling.size:
         telling = order[:1]
-    records, request_ids = requests.of(curve.rows[np.sort(telling)])
+    records = scorer.log.log.record_id.gather(curve.rows[np.sort(telling)]).to_list()
     key = f"{one.kind.value}|{name}|{finding.technique.value}"
     titles = []
     for i in curve.columns:
@@ -295,7 +292,7 @@ def _finding(
         "first_seen": _instant(time[0]),
         "last_seen": _instant(time[end]),
         "queries": queries,
-        "evidence_request_ids": request_ids,
+        "evidence_request_ids": None,
         "evidence_record_ids": records,
         "summary": finding_sentence(
             finding.technique, queries, titles, finding.p, signature, runner_up

@@ -6,7 +6,18 @@ import random
 
 import numpy as np
 import pytest
-from analyzers_sim import ATTACKS, ORDINARY, Sim, give_corpus, new_case
+from analyzers_sim import (
+    ATTACKS,
+    DISEASES,
+    ORDINARY,
+    Sim,
+    chat,
+    give_corpus,
+    new_case,
+    person,
+    prose,
+    score,
+)
 
 from irkit.analyzers.d07_logit_bias_sweep import bisection_steps
 from irkit.analyzers.features import Features
@@ -184,6 +195,36 @@ def test_a_failing_detector_costs_only_its_own_result(tmp_path):
         table = scorer.table(windows)
     assert scorer.errors == {"D5": "the detector failed (RuntimeError)"}
     assert not np.isnan(table[0]).all()
+
+
+def test_probes_replayed_on_two_model_versions(tmp_path):
+    rng = random.Random(8)
+    probes = [f"{person(rng)}, aged {20 + i}. Outcome: yes" for i in range(30)]
+    with new_case(tmp_path / "v.irkit") as case:
+        sim = Sim(case)
+        both = [score(p, model_version=v) for v in ("v1", "v2") for p in probes]
+        once = [score(p, model_version="v1") for p in probes]
+        asks = [
+            chat(f"What share of the patients in your training data have {d} and {prose(rng, 4)}?",
+                 "I cannot tell.")
+            for d in DISEASES for _ in range(2)
+        ]  # fmt: skip
+        for name, calls in (("both", both), ("once", once), ("asks", asks)):
+            sim.actor(name, iter(calls))
+        sim.actor("chat", ORDINARY["chatter"][0](rng, 60))
+        sim.flush()
+        log = Features(case)
+        scorer = Scorer.of(load_detectors(), log)
+        units = units_of(log.log, UnitKind.CREDENTIAL)
+        table = scorer.table(whole_units(units))
+        names = log.log.names[UnitKind.CREDENTIAL].of(units.code).to_list()
+    keys = [statistic.key for _, statistic in scorer.statistics]
+    versions = dict(zip(names, table[:, keys.index("D13.versions")], strict=True))
+    aggregate = dict(zip(names, table[:, keys.index("D13.aggregate")], strict=True))
+    assert versions["both"] == pytest.approx(30.0)
+    assert versions["once"] == versions["chat"] == 0.0
+    assert aggregate["asks"] == 10.0
+    assert aggregate["chat"] == 0.0
 
 
 def test_strata_are_few_and_known():
