@@ -549,8 +549,12 @@ def open_demo_case(path: Path, *, clock: Clock) -> Case:
 
 def demo(case: Case, out: Path, *, progress: ProgressCallback | None = None) -> DemoResult:
     """Run the sample incident end to end into ``out``: export files and packet."""
+    from irkit.playbook.facts_toml import read_facts
+    from irkit.playbook.prefill import save_facts
+
     begun = time.monotonic()
     sample = sample_dir()
+    save_facts(case, read_facts(sample / "facts.toml"))
     result = batch(
         case,
         [sample / "logs"],
