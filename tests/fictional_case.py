@@ -230,8 +230,14 @@ def _membership(filler: Filler) -> None:
     begin = START + timedelta(hours=52)
     for number in range(60):
         at = begin + timedelta(seconds=40 * number)
+        known = record_text(number)[8:150]
+        prompt = f"Score this sentence: {known} v{number}"
+        filler.add("corpus_match", text_id=filler.text(prompt), role="prompt",
+                   t_start=prompt.index(known), t_end=prompt.index(known) + len(known), tokens=33,
+                   doc_id=f"doc-{number % len(PEOPLE):03d}", d_start=8, d_end=150, df=1,
+                   is_tail=False, whole_doc=False, method="exact")  # fmt: skip
         record = filler.call(
-            MEMBERSHIP, at, f"Score this sentence: {record_text(number)[8:60]} v{number}",
+            MEMBERSHIP, at, prompt,
             f"The sentence reads naturally. Score {number % 7}.", f"{MEMBERSHIP}/s0",
             temperature=0.0, logprobs_requested=True, top_logprobs=20, echo=True,
         )  # fmt: skip

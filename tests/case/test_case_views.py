@@ -94,7 +94,7 @@ def test_paging_neither_loses_nor_repeats(filled: Case) -> None:
         ("9e10", {fiction.PROBER}),
         ("queries>=60 kind!=campaign", {fiction.MEMBERSHIP}),
         ("onset>=2026-10-15T06:00", {fiction.MEMBERSHIP}),
-        ("leaks>0 tier=A", {fiction.EXTRACTOR}),
+        ("leaks>0 kind=credential", {fiction.EXTRACTOR}),
         ('actor="\'; DROP TABLE finding; --"', set()),
     ],
 )

@@ -45,7 +45,6 @@ def case_path(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """A fresh copy of the filled case."""
     monkeypatch.setenv("LOGNAME", "responder")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setenv("TEXTUAL_ANIMATIONS", "none")
     monkeypatch.delenv("NO_COLOR", raising=False)
     return Path(shutil.copytree(template, tmp_path / "clinic.irkit"))
 
@@ -69,6 +68,8 @@ def make_app(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., I
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
     def make(case: Case | None = None, *, verbs: Verbs | None = None, **more: Any) -> IrkitApp:
-        return IrkitApp(case, clock=fixed_clock(NOW), zone=UTC, verbs=verbs, **more)
+        app = IrkitApp(case, clock=fixed_clock(NOW), zone=UTC, verbs=verbs, **more)
+        app.animation_level = "none"
+        return app
 
     return make

