@@ -10,9 +10,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from irkit.ingest.entries import Chunk, Numbers, Reject
-from irkit.ingest.projection import Shape
-
+from irkit.ingest.entries import Chunk, Digests, Numbers, Reject, rows_of
+from irkit.ingest.shapes import Shape
 
 _MAX_CHUNKS = 4096
 
@@ -48,7 +47,7 @@ class Block:
     entry_no: Numbers
     byte_offset: Numbers
     byte_len: Numbers
-    sha256: list[str]
+    sha256: Digests
     open_tail: NDArray[np.bool_]
     blanks: Counter[int] = field(default_factory=Counter)
     rejects: list[Reject] = field(default_factory=list)
@@ -103,30 +102,24 @@ def join(chunks: Sequence[Chunk], finished: list[int], consumed: int, guess: Gue
     tails = [np.zeros(len(chunk.lines), bool) for chunk in chunks]
     blanks: Counter[int] = Counter()
     rejects: list[Reject] = []
-    hashed: list[str] = []
     for chunk, tail in zip(chunks, tails, strict=True):
         if chunk.open_tail and len(tail):
             tail[-1] = True
         blanks[chunk.source_id] += chunk.blanks
         rejects += chunk.rejects
-        hashed += chunk.sha256
     lines = [chunk.lines for chunk in chunks if len(chunk.lines)]
     sources = [np.full(len(c.lines), c.source_id, np.int32) for c in chunks]
     return Block(
         pa.chunked_array(lines, pa.large_string()),
-        _joined(sources, np.int32),
-        _joined([chunk.entry_no for chunk in chunks], np.int64),
-        _joined([chunk.byte_offset for chunk in chunks], np.int64),
-        _joined([chunk.byte_len for chunk in chunks], np.int64),
-        hashed,
-        _joined(tails, np.bool_),
+        np.concatenate([*sources, np.zeros(0, np.int32)]),
+        np.concatenate([*(chunk.entry_no for chunk in chunks), np.zeros(0, np.int64)]),
+        np.concatenate([*(chunk.byte_offset for chunk in chunks), np.zeros(0, np.int64)]),
+        np.concatenate([*(chunk.byte_len for chunk in chunks), np.zeros(0, np.int64)]),
+        np.concatenate([*(chunk.sha256 for chunk in chunks), rows_of([])]),
+        np.concatenate([*tails, np.zeros(0, bool)]),
         blanks,
         rejects,
         finished,
         consumed,
         guess,
     )
-
-
-def _joined(parts: list[NDArray[np.generic]], kind: type) -> NDArray[np.generic]:
-    return np.concatenate(parts) if parts else np.zeros(0, kind)

@@ -258,8 +258,11 @@ BODY_MACROS: tuple[str, ...] = (
       lambda c, i: struct_pack(
         choice := coalesce(c.index, (i - 1)::INTEGER),
         body := coalesce(c.text, ik_message_text(c.message), ''), finish := c.finish_reason,
-        tokens := ik_lp_tokens(c.logprobs), lps := ik_lp_values(c.logprobs),
-        tops := ik_lp_tops(c.logprobs), scalars := ik_scalars(c.logprobs)::BIGINT))""",
+        tokens := CASE WHEN c.logprobs IS NOT NULL THEN ik_lp_tokens(c.logprobs) END,
+        lps := CASE WHEN c.logprobs IS NOT NULL THEN ik_lp_values(c.logprobs) END,
+        tops := CASE WHEN c.logprobs IS NOT NULL THEN ik_lp_tops(c.logprobs) END,
+        scalars := CASE WHEN c.logprobs IS NOT NULL THEN ik_scalars(c.logprobs) ELSE 0 END
+          ::BIGINT))""",
     f"CREATE MACRO ik_openai(j) AS ik_as_choices(from_json(j, '{CHOICES}'))",
     # The chunks of one choice; ``f`` are all chunks' choices in order.
     "CREATE MACRO ik_of(f, k) AS list_filter(f, lambda c: coalesce(c.index, 0) = k)",

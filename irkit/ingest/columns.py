@@ -51,10 +51,12 @@ LIST_COLUMNS = (
 )
 
 _WARNINGS: Mapping[str, str] = {
-    "bad_timestamp": "event_time IS NOT NULL AND (t_start IS NULL OR event_at IS DISTINCT FROM t_start)",
+    "bad_timestamp": (
+        "event_time IS NOT NULL AND (t_start IS NULL OR event_at IS DISTINCT FROM t_start)"
+    ),
     "no_timestamp": "event_time IS NULL AND event_at IS NULL",
     "naive_time_assumed_utc": "ik_naive(event_time)",
-    "secret_in_log_hashed": "ik_is_secret(credential_id)",
+    "secret_in_log_hashed": "is_secret",
     "token_ids_instead_of_text": (
         "messages IS NULL AND prompt IS NULL AND starts_with(rq_prompt, '[')"
         " AND NOT regexp_matches(rq_prompt, '^\\[\\s*\"')"
@@ -100,6 +102,7 @@ def _outcome() -> str:
 
 
 def plausible(name: str) -> str:
+    """Return a time, or NULL where it cannot be the time of a call to a model."""
     return f"CASE WHEN {name} BETWEEN '1990-01-01' AND '2200-01-01' THEN {name} END"
 
 
@@ -131,6 +134,7 @@ def record_columns(fmt: Format) -> dict[str, str]:
     """Return the expression of every column of :data:`RECORD_COLUMNS`."""
     asked = "lower(coalesce(logprobs, rq_logprobs))"
     params = ", ".join(f"'{name}', rq_{name}::JSON" for name in OTHER_PARAMS)
+    present = ", ".join(f"rq_{name}" for name in OTHER_PARAMS)
     warnings = ", ".join(f"CASE WHEN {test} THEN '{name}' END" for name, test in _WARNINGS.items())
     columns = {name: name for name in ("correlation_id", "trace_id", "endpoint", "model_version")}
     columns |= {name: name for name in ("principal_id", "tenant_id", "session_id", "user_agent")}
@@ -149,19 +153,17 @@ def record_columns(fmt: Format) -> dict[str, str]:
         "model_served": "coalesce(model_served, rs_model)",
         "system_fingerprint": "coalesce(system_fingerprint, rs_fingerprint)",
         "credential_id": (
-            "CASE WHEN ik_is_secret(credential_id) THEN sha256(ik_bare_secret(credential_id))"
-            " ELSE credential_id END"
+            "CASE WHEN is_secret THEN sha256(ik_bare_secret(credential_id)) ELSE credential_id END"
         ),
         "credential_kind": (
             "CASE WHEN credential_id IS NULL THEN 'none'"
-            " WHEN ik_is_secret(credential_id) THEN 'secret_sha256'"
+            " WHEN is_secret THEN 'secret_sha256'"
             " ELSE coalesce(credential_kind, 'as_logged') END"
         ),
         "end_user_id": "coalesce(end_user_id, rq_user)",
         "client_ip": "ip",
         "client_ip_kind": (
-            "CASE WHEN ik_ip(client_ip) IS NULL AND ip IS NOT NULL THEN 'xff'"
-            " ELSE ik_ip_kind(ip) END"
+            "CASE WHEN ip_direct IS NULL AND ip IS NOT NULL THEN 'xff' ELSE ik_ip_kind(ip) END"
         ),
         "temperature": f"ik_finite({_number('temperature', 'DOUBLE')})",
         "top_p": f"ik_finite({_number('top_p', 'DOUBLE')})",
@@ -190,11 +192,14 @@ def record_columns(fmt: Format) -> dict[str, str]:
         "logit_bias": "bias",
         "logit_bias_size": "CASE WHEN starts_with(bias, '{') THEN len(json_keys(bias)) END",
         "stream": "coalesce(stream, TRY_CAST(rq_stream AS BOOLEAN))",
-        "params_json": f"nullif(json_merge_patch('{{}}', json_object({params}))::VARCHAR, '{{}}')",
+        "params_json": (
+            f"CASE WHEN coalesce({present}) IS NOT NULL THEN"
+            f" nullif(json_merge_patch('{{}}', json_object({params}))::VARCHAR, '{{}}') END"
+        ),
         "params_known": "known",
         "prompt_chars": "length(msgs[prompt_at].body)",
         "response_chars": "length(chs[1].body)",
-        "turn_count": "len(list_filter(msgs, lambda m: m.role = 'user'))",
+        "turn_count": "len(list_filter(roles, lambda r: r = 'user'))",
         "choice_count": "len(chs)",
         "finish_reason": "finish",
         "has_logprobs": "coalesce(len(chs[1].lps) > 0, false)",

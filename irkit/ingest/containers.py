@@ -11,7 +11,7 @@ from __future__ import annotations
 import bz2
 import lzma
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -151,7 +151,7 @@ class ByteStream:
                 self.consumed += len(piece)
                 yield piece
 
-    def _members(self, stream: BinaryIO, make: Factory) -> Iterator[bytes]:
+    def _members(self, stream: BinaryIO, make: Callable[[], Decompressor]) -> Iterator[bytes]:
         """Decompress concatenated members; what follows the last one is reported, not guessed."""
         engine = make()
         fresh = True
@@ -198,10 +198,10 @@ class ByteStream:
 
     def _zstd(self, stream: BinaryIO) -> Iterator[bytes]:
         engine = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
-        counted = _Counting(stream, self)
-        reader = engine.stream_reader(counted, read_size=_READ, read_across_frames=True)
+        reader = engine.stream_reader(stream, read_size=_READ, read_across_frames=True)
         try:
             while piece := reader.read(PIECE):
+                self.consumed = stream.tell()
                 yield piece
         except (zstandard.ZstdError, EOFError, ValueError):
             self.damage = Damage(
@@ -215,22 +215,20 @@ class ByteStream:
 class Decompressor(Protocol):
     """The interface that bz2 and lzma share."""
 
-    eof: bool
-    unused_data: bytes
+    @property
+    def eof(self) -> bool:
+        """Whether the end of the member was reached."""
+
+    @property
+    def unused_data(self) -> bytes:
+        """What follows the member."""
 
     @property
     def needs_input(self) -> bool:
         """Whether all given input has been used."""
 
-    def decompress(self, data: bytes, max_length: int = ...) -> bytes:
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
         """Return at most ``max_length`` decompressed bytes."""
-
-
-class Factory(Protocol):
-    """Makes a fresh decompressor for the next member."""
-
-    def __call__(self) -> Decompressor:
-        """Return a decompressor."""
 
 
 class _Gzip:
@@ -253,18 +251,6 @@ class _Gzip:
 
     def decompress(self, data: bytes, max_length: int = -1) -> bytes:
         return self._engine.decompress(self._engine.unconsumed_tail + data, max_length)
-
-
-class _Counting:
-    """Count what a zstd reader takes from disk."""
-
-    def __init__(self, stream: BinaryIO, owner: ByteStream) -> None:
-        self._stream, self._owner = stream, owner
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._stream.read(size)
-        self._owner.consumed += len(data)
-        return data
 
 
 def _zstd_complete(path: Path) -> bool:

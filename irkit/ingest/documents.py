@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 
 from irkit.ingest.entries import (
     RAW_CAP,
@@ -70,13 +70,13 @@ class DocumentSplitter:
                 yield from self._by_lines(bytes(held), iterator)
                 return
             if len(held) > self._max_entry:
-                held = yield from self._skip(bytes(held), iterator)
+                held = bytearray((yield from self._skip(bytes(held), iterator)))
         if held:
             done = yield from self._take(bytes(held))
             self._base += done
             yield from self._tail(bytes(held[done:]))
 
-    def _take(self, data: bytes) -> Iterator[Chunk]:
+    def _take(self, data: bytes) -> Generator[Chunk, None, int]:
         """Yield the complete values at the front; return how many bytes they used."""
         position = 0
         while position < len(data):
@@ -89,7 +89,7 @@ class DocumentSplitter:
             starts = found.opens[: len(ends)]
             used = yield from self._emit(data, position, starts, ends, limit, unclosed)
             if not broken:
-                return used  # noqa: B901
+                return used
             # A closing bracket too many: the end of the array, or a fault.
             position = limit + 1
             if self._array and data[limit : limit + 1] == b"]":
@@ -115,7 +115,7 @@ class DocumentSplitter:
 
     def _emit(
         self, data: bytes, shift: int, starts: list[int], ends: list[int], limit: int, open_at: int
-    ) -> Iterator[Chunk]:
+    ) -> Generator[Chunk, None, int]:
         """Yield values and the scalars between them; return the position up to which is done."""
         texts: list[bytes] = []
         numbers: list[int] = []
@@ -155,7 +155,7 @@ class DocumentSplitter:
             chunk = chunk_of(self._source_id, texts, numbers, offsets)
             chunk.rejects.extend(rejects)
             yield chunk
-        return at if not whole else stop  # noqa: B901
+        return at if not whole else stop
 
     def _tail(self, data: bytes) -> Iterator[Chunk]:
         """Account for what is left at the end: a cut value, or a lost bracket before whole ones."""
@@ -190,7 +190,7 @@ class DocumentSplitter:
 
         yield from splitter.split(rest())
 
-    def _skip(self, head: bytes, pieces: Iterator[bytes]) -> Iterator[Chunk]:
+    def _skip(self, head: bytes, pieces: Iterator[bytes]) -> Generator[Chunk, None, bytes]:
         """Hash an overlong value to its end without keeping it; return the bytes after it."""
         start = len(head) - len(head.lstrip(_GLUE))
         digest, scanner = hashlib.sha256(), Scanner()
@@ -215,7 +215,7 @@ class DocumentSplitter:
         self._entry += 1
         self._base += start + length
         yield empty_chunk(self._source_id, [row])
-        return bytearray(rest)  # noqa: B901
+        return rest
 
 
 def _looks_whole(line: bytes) -> bool:

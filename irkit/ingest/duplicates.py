@@ -10,8 +10,9 @@ WITH twice AS (
   SELECT request_id FROM query_record WHERE request_id IS NOT NULL
   GROUP BY request_id HAVING count(*) > 1),
 calls AS (
-  SELECT request_id, coalesce(prompt_text_id, '') AS prompt, coalesce(response_text_id, '') AS answer,
-    source_id, entry_no, min(event_time) AS seen, arg_min(record_id, sub_no) AS head
+  SELECT request_id, coalesce(prompt_text_id, '') AS prompt,
+    coalesce(response_text_id, '') AS answer, source_id, entry_no,
+    min(event_time) AS seen, arg_min(record_id, sub_no) AS head
   FROM query_record WHERE request_id IN (SELECT request_id FROM twice)
   GROUP BY ALL),
 ranked AS (

@@ -16,7 +16,11 @@ RAW_CAP = 64 << 10
 #: ``byte_offset`` of rows that are addressed by number only (Parquet, CSV).
 NO_OFFSET = -1
 
+_HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
+
 Numbers = NDArray[np.int64]
+#: One row of bytes per digest.
+Digests = NDArray[np.uint8]
 
 
 class Reason(StrEnum):
@@ -60,7 +64,7 @@ class Chunk:
         entry_no: number of the entry in its source, from 1 (line number, element or row).
         byte_offset: where the entry begins in the decompressed bytes.
         byte_len: its length there.
-        sha256: hex digest of the entry's bytes, one per entry.
+        sha256: digest of the entry's bytes, one row per entry.
         rejects: entries that failed before parsing.
         blanks: entries of only white space.
         open_tail: the last entry has no line end, so it may be cut.
@@ -71,7 +75,7 @@ class Chunk:
     entry_no: Numbers
     byte_offset: Numbers
     byte_len: Numbers
-    sha256: list[str]
+    sha256: Digests
     rejects: list[Reject] = field(default_factory=list)
     blanks: int = 0
     open_tail: bool = False
@@ -86,16 +90,32 @@ def empty_chunk(source_id: int, rejects: Sequence[Reject] = (), blanks: int = 0)
     """Return a chunk without entries, to carry rejects and blanks."""
     none = np.zeros(0, np.int64)
     lines = pa.array([], pa.large_string())
-    return Chunk(source_id, lines, none, none, none, [], list(rejects), blanks)
+    return Chunk(source_id, lines, none, none, none, rows_of([]), list(rejects), blanks)
 
 
 def digests(
     data: bytes | bytearray | memoryview, starts: Sequence[int], ends: Sequence[int]
-) -> list[str]:
+) -> Digests:
     """Return the SHA-256 of each range (OpenSSL's is several times faster than the database's)."""
     view = memoryview(data)
     sha = hashlib.sha256
-    return [sha(view[a:b]).hexdigest() for a, b in zip(starts, ends, strict=True)]
+    return rows_of([sha(view[a:b]).digest() for a, b in zip(starts, ends, strict=True)])
+
+
+def rows_of(items: Sequence[bytes], size: int = 32) -> Digests:
+    """Return digests of equal length as rows of an array."""
+    return np.frombuffer(b"".join(items), np.uint8).reshape(len(items), size)
+
+
+def as_hex(rows: Digests) -> pa.Array:
+    """Return rows of bytes as a text array of hex digits."""
+    count, size = rows.shape
+    digits = np.empty((count, 2 * size), np.uint8)
+    digits[:, 0::2] = _HEX[rows >> 4]
+    digits[:, 1::2] = _HEX[rows & 15]
+    offsets = np.arange(count + 1, dtype=np.int32) * (2 * size)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(digits.tobytes())]
+    return pa.Array.from_buffers(pa.string(), count, buffers)
 
 
 def reject(
@@ -148,7 +168,7 @@ def chunk_of(
         np.array([entry_no[i] for i in keep], np.int64),
         np.array([byte_offset[i] for i in keep], np.int64),
         np.array([len(item) for item in good], np.int64),
-        [hashlib.sha256(item).hexdigest() for item in good],
+        rows_of([hashlib.sha256(item).digest() for item in good]),
         rejects,
         0,
         open_tail and bool(items) and bool(keep) and keep[-1] == len(items) - 1,

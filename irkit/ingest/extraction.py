@@ -131,7 +131,8 @@ class Extraction:
             if not place.rest:
                 return _from_json(column, "$", kind)
             # A list at the top: asked only of lists, since every question is one more parse.
-            return f"CASE WHEN starts_with({column}, '[') THEN {_from_json(column, place.path, kind)} END"
+            value = _from_json(column, place.path, kind)
+            return f"CASE WHEN starts_with({column}, '[') THEN {value} END"
         if place.keys in self._apart:
             base = f"nullif({alias}_whole[{self._apart[place.keys]}], 'null')"
             if not place.rest:

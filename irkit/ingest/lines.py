@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import codecs
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from irkit.ingest.entries import (
     RAW_CAP,
     Chunk,
-    Numbers,
     Reason,
     Reject,
     digests,
@@ -22,7 +22,7 @@ from irkit.ingest.entries import (
 )
 
 #: Bytes handed on at once: large enough to spread the cost of planning a statement.
-BLOCK = 24 << 20
+BLOCK = 16 << 20
 
 _SPACE = b" \t\r\n\x0b\x0c"
 _MARKS = _SPACE + b"\x1e"
@@ -112,7 +112,7 @@ class LineSplitter:
         if data:
             yield self._chunk(data, open_tail=not data.endswith(b"\n"))
 
-    def _skip(self, head: bytes, pieces: Iterator[bytes]) -> Iterator[Chunk]:
+    def _skip(self, head: bytes, pieces: Iterator[bytes]) -> Generator[Chunk, None, bytes]:
         """Hash an overlong line to its end without keeping it; return what follows it."""
         digest, length = hashlib.sha256(head), len(head)
         rest = b""
@@ -132,7 +132,7 @@ class LineSplitter:
         self._entry += 1
         self._base += length + 1
         yield empty_chunk(self._source_id, [row])
-        return rest  # noqa: B901  (the generator protocol carries the remainder)
+        return rest
 
     def _chunk(self, data: bytes, *, open_tail: bool) -> Chunk:
         buffer = np.frombuffer(data, np.uint8)
@@ -203,7 +203,7 @@ class LineSplitter:
         )
 
 
-def _chosen(lines: pa.Array, keep: Numbers, replaced: dict[int, bytes]) -> pa.Array:
+def _chosen(lines: pa.Array, keep: NDArray[np.bool_], replaced: dict[int, bytes]) -> pa.Array:
     if replaced:
         binary = lines.cast(pa.large_binary())
         items = [

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from irkit.case import Case
 from irkit.ingest.block import Block
-from irkit.ingest.entries import RAW_CAP, Reason, Reject
-from irkit.ingest.project import PartReject, Projected
 from irkit.ingest.columns import RECORD_COLUMNS
+from irkit.ingest.entries import RAW_CAP, Reason, Reject, as_hex, rows_of
+from irkit.ingest.project import PartReject, Projected
 from irkit.ingest.texts import KnownTexts, text_ids
 
 #: ``quarantine.state`` of a whole entry, and of a part whose entry also holds records.
@@ -121,8 +121,14 @@ class Loader:
             if block.open_tail[at] and reason is Reason.BAD_JSON:
                 reason, words = Reason.TRUNCATED_TAIL, "the file ends inside this entry"
             row = Reject(
-                *(int(block.source_id[at]), int(block.entry_no[at]), int(block.byte_offset[at])),
-                *(int(block.byte_len[at]), block.sha256[at], reason, words, part.raw[:RAW_CAP]),
+                source_id=int(block.source_id[at]),
+                entry_no=int(block.entry_no[at]),
+                byte_offset=int(block.byte_offset[at]),
+                byte_len=int(block.byte_len[at]),
+                sha256=block.sha256[at].tobytes().hex(),
+                reason=reason,
+                text=words,
+                raw=part.raw[:RAW_CAP],
             )
             found.append((row, PART if bearing[at] else WHOLE))
         if not found:
@@ -140,14 +146,20 @@ class Loader:
         record_id = self._record_ids(source, entry, sub)
         bodies, body_of = _flat(records.column("bodies"))
         choices, choice_of = _flat(records.column("choice_body"))
-        ids = text_ids(pa.concat_arrays([bodies, choices]))
+        ids = np.concatenate([text_ids(bodies), text_ids(choices)])
         fresh = self.texts.new(ids)
         self.new_texts += len(fresh)
-        names = ids.as_text()
+        names = as_hex(ids)
         if len(fresh):
-            picked = pa.array(fresh)
-            texts = pa.concat_arrays([bodies, choices]).take(picked)
-            self._case.append("text", pa.table({"text_id": names.take(picked), "body": texts}))
+            split = int(np.searchsorted(fresh, len(bodies)))
+            texts = pa.chunked_array(
+                [
+                    bodies.take(pa.array(fresh[:split])),
+                    choices.take(pa.array(fresh[split:] - len(bodies))),
+                ]
+            )
+            table = pa.table({"text_id": names.take(pa.array(fresh)), "body": texts})
+            self._case.append("text", table)
         body_ids, choice_ids = names[: len(bodies)], names[len(bodies) :]
         self._messages(records, record_id, source, body_ids, body_of)
         self._choices(records, record_id, source, choice_ids, choice_of)
@@ -161,7 +173,7 @@ class Loader:
             "entry_no": pa.array(entry),
             "sub_no": pa.array(sub, pa.int32()),
             "byte_offset": _offsets(block.byte_offset[rows]),
-            "raw_sha256": pa.array([block.sha256[row] for row in rows.tolist()], pa.string()),
+            "raw_sha256": as_hex(block.sha256[rows]),
             "system_text_id": _at(body_ids, starts, records.column("system_at")),
             "prompt_text_id": _at(body_ids, starts, records.column("prompt_at")),
             "response_text_id": _first(choice_ids, choice_of, len(records)),
@@ -176,9 +188,9 @@ class Loader:
             source.tolist(), entry.tolist(), sub.tolist(), strict=True
         ):
             digest = self._prefix[source_id].copy()
-            digest.update(f"{number}:{part}".encode())
-            ids.append(digest.hexdigest()[:32])
-        return pa.array(ids, pa.string())
+            digest.update(b"%d:%d" % (number, part))
+            ids.append(digest.digest()[:16])
+        return as_hex(rows_of(ids, 16))
 
     def _messages(
         self,

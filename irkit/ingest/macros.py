@@ -83,6 +83,8 @@ MACROS: tuple[str, ...] = (
       WHEN h BETWEEN 1000000000000000000 AND 2000000000000000000 THEN h // 1000 END""",
     # ISO 8601, RFC 2822, the common log format, or an epoch number; UTC without zone.
     f"""CREATE MACRO ik_time(t) AS CASE
+      WHEN t IS NULL THEN NULL
+      WHEN t[5] = '-' AND ends_with(t, 'Z') THEN TRY_CAST(t AS TIMESTAMP)
       WHEN NOT regexp_matches(t, '[0-9]') THEN NULL
       WHEN regexp_full_match(t, '[0-9]+')
       THEN make_timestamp(ik_us_whole(TRY_CAST(t AS BIGINT)))
@@ -97,12 +99,14 @@ MACROS: tuple[str, ...] = (
         TRY_CAST(TRY(try_strptime(t, '%a, %d %b %Y %H:%M:%S %Z')) AS TIMESTAMP),
         TRY_CAST(TRY(try_strptime(t, '%d/%b/%Y:%H:%M:%S %z')) AS TIMESTAMP)) END""",
     # True where the text names no zone, so that UTC was assumed.
-    f"""CREATE MACRO ik_naive(t) AS t IS NOT NULL
-      AND regexp_matches(t, '^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}')
-      AND NOT regexp_matches(t, '{_ZULU}') AND NOT regexp_matches(t, '{_OFFSET}')""",
+    f"""CREATE MACRO ik_naive(t) AS CASE
+      WHEN t IS NULL OR ends_with(t, 'Z') THEN false
+      WHEN NOT regexp_matches(t, '^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}') THEN false
+      ELSE NOT regexp_matches(t, '{_ZULU}') AND NOT regexp_matches(t, '{_OFFSET}') END""",
     # Address without port or brackets.
     f"""CREATE MACRO ik_ip(t) AS CASE
       WHEN t IS NULL OR trim(t) = '' THEN NULL
+      WHEN regexp_full_match(t, '[0-9.]+') THEN t
       WHEN regexp_full_match(trim(t), '{_IPV4}:[0-9]+') THEN split_part(trim(t), ':', 1)
       WHEN regexp_full_match(trim(t), '\\[[0-9A-Fa-f:.%]+\\](:[0-9]+)?')
       THEN regexp_extract(trim(t), '\\[([^\\]]+)\\]', 1)
@@ -114,9 +118,10 @@ MACROS: tuple[str, ...] = (
       WHEN regexp_full_match(t, '[0-9A-Fa-f:]*:[0-9A-Fa-f:.]+(%.+)?') THEN 'full'
       WHEN regexp_matches(t, '[*xX]') THEN 'masked'
       ELSE 'other' END""",
-    f"""CREATE MACRO ik_is_secret(t) AS t IS NOT NULL AND length(t) >= 16
-      AND NOT contains(t, '*') AND NOT contains(t, '...') AND NOT contains(t, '…')
-      AND regexp_matches(t, '(?i){SECRET_PATTERN}')""",
+    f"""CREATE MACRO ik_is_secret(t) AS CASE
+      WHEN t IS NULL OR length(t) < 16 OR contains(t, '*') OR contains(t, '...')
+        OR contains(t, '…') THEN false
+      ELSE regexp_matches(t, '(?i){SECRET_PATTERN}') END""",
     # The secret itself, so that its hash equals the hash a gateway stores.
     "CREATE MACRO ik_bare_secret(t) AS"
     " regexp_replace(t, '(?i)^(bearer|basic|api-key|token)\\s+', '')",

@@ -30,7 +30,7 @@ from irkit.ingest.mapping import load_mapping
 from irkit.ingest.parallel import OrderedMap, read_ahead
 from irkit.ingest.project import Projected, Projector
 from irkit.ingest.registry import Registry, registry
-from irkit.ingest.routing import Router
+from irkit.ingest.report import IngestReport, SourceReport
 from irkit.model import Progress, Stage
 
 ProgressCallback = Callable[[Progress], None]
@@ -42,56 +42,6 @@ _MAX_WORKERS = 4
 #: Sources smaller than this are not sampled: their records are counted anyway.
 _SMALL = 64 << 10
 _TABLES = ("query_record", "query_message", "query_choice", "query_logprob", "quarantine")
-
-
-@dataclass(frozen=True, slots=True)
-class SourceReport:
-    """How one source was read; ``entries == bearing + blanks + quarantined``."""
-
-    source_id: int
-    format: str
-    container: str
-    framing: str
-    entries: int
-    bearing: int
-    blanks: int
-    quarantined: int
-    records: int
-    reasons: dict[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class IngestReport:
-    """Outcome of one call of :func:`ingest`.
-
-    Attributes:
-        sources: sources read now, in order.
-        skipped: sources that were already read on the same inputs.
-        duplicates: records in the whole case that repeat an earlier call.
-        new_texts: texts that the case did not hold before.
-        warnings: sentences for people (plug-ins that failed to load, reused request ids).
-    """
-
-    sources: tuple[SourceReport, ...] = ()
-    skipped: int = 0
-    duplicates: int = 0
-    new_texts: int = 0
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def entries(self) -> int:
-        """Entries read now."""
-        return sum(source.entries for source in self.sources)
-
-    @property
-    def records(self) -> int:
-        """Canonical rows written now."""
-        return sum(source.records for source in self.sources)
-
-    @property
-    def quarantined(self) -> int:
-        """Entries that yielded no record."""
-        return sum(source.quarantined for source in self.sources)
 
 
 @dataclass(slots=True)
@@ -463,7 +413,14 @@ def _project(worker: object, block: Block) -> Projected:
 def _source_report(source: _Source, format_id: str) -> SourceReport:
     tally = source.tally
     return SourceReport(
-        *(source.source_id, format_id, source.reader.container.value),
-        *(source.reader.framing.value, tally.entries, tally.bearing, tally.blanks),
-        *(tally.quarantined, tally.records, dict(sorted(tally.reasons.items()))),
+        source_id=source.source_id,
+        format=format_id,
+        container=source.reader.container.value,
+        framing=source.reader.framing.value,
+        entries=tally.entries,
+        bearing=tally.bearing,
+        blanks=tally.blanks,
+        quarantined=tally.quarantined,
+        records=tally.records,
+        reasons=dict(sorted(tally.reasons.items())),
     )

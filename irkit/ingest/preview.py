@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,7 +121,9 @@ def _preview(path: Path, settings: Settings, known: Registry, projector: Project
         close = getattr(chunks, "close", None)
         if close is not None:
             close()
-    verdict, sampled, records, problems = Verdict("", 0.0, {}), 0, (), []
+    verdict, sampled = Verdict("", 0.0, {}), 0
+    records: tuple[dict[str, str], ...] = ()
+    problems: list[str] = []
     missing: set[str] = {capability.value for capability in Capability}
     if first is not None:
         lines = sample(reader, first)
@@ -135,9 +137,17 @@ def _preview(path: Path, settings: Settings, known: Registry, projector: Project
         problems += _counted(found.rejects)
     problems += _counted(rejects)
     return FilePreview(
-        *(str(path), path.stat().st_size, reader.container.value, reader.framing.value),
-        *(verdict.format_id, verdict.confidence, verdict.votes, sampled, records),
-        *(tuple(sorted(missing)), tuple([*problems, *reader.notes])),
+        path=str(path),
+        bytes=path.stat().st_size,
+        container=reader.container.value,
+        framing=reader.framing.value,
+        format=verdict.format_id,
+        confidence=verdict.confidence,
+        votes=verdict.votes,
+        sampled=sampled,
+        first=records,
+        missing=tuple(sorted(missing)),
+        problems=(*problems, *reader.notes),
     )
 
 
@@ -161,13 +171,13 @@ def _masked(row: dict[str, Any]) -> dict[str, str]:
 
 
 def _told(rows: Sequence[dict[str, Any]]) -> set[str]:
-    tests = {
+    tests: dict[Capability, Callable[[dict[str, Any]], bool]] = {
         Capability.IP: lambda r: r["client_ip"] is not None,
         Capability.CREDENTIAL: lambda r: r["credential_id"] is not None,
         Capability.SESSION: lambda r: r["session_id"] is not None,
         Capability.CONTENT: lambda r: bool(r["bodies"]) or bool(r["choice_body"]),
-        Capability.LOGPROBS: lambda r: r["has_logprobs"],
-        Capability.PARAMS: lambda r: r["params_known"],
+        Capability.LOGPROBS: lambda r: bool(r["has_logprobs"]),
+        Capability.PARAMS: lambda r: bool(r["params_known"]),
         Capability.STATUS: lambda r: r["status_code"] is not None,
     }
     return {name.value for name, test in tests.items() if any(test(row) for row in rows)}

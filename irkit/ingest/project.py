@@ -11,26 +11,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from irkit.ingest.bodies import BODY_MACROS
+from irkit.ingest.engine import Engine, Lines, truths
 from irkit.ingest.entries import Reason
 from irkit.ingest.format import Format
-from irkit.ingest.macros import MACROS
-from irkit.ingest.projection import (
-    Shape,
-    compile_format,
-    most_common_shape,
-    shape_statement,
-)
+from irkit.ingest.projection import compile_format, shape_statement
 from irkit.ingest.registry import Registry
 from irkit.ingest.repair import mend
 from irkit.ingest.routing import Router
+from irkit.ingest.shapes import Shape, most_common_shape
 from irkit.ingest.structure import nesting
 
 #: Errors that no entry causes: a stop, or a declaration that cannot be compiled.
 FAULTS = (duckdb.InterruptException, duckdb.BinderException, duckdb.ParserException)
-#: Bytes of text per record batch: bounds what the JSON functions hold at once.
-_BATCH = 1 << 20
-_MEMORY = "640MB"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,25 +64,18 @@ class Projector:
         self._registry = registry
         self._forced = forced
         self._max_nesting = max_nesting
-        self._con = duckdb.connect(
-            ":memory:", config={"threads": 1, "memory_limit": _MEMORY, "temp_directory": ""}
-        )
-        self._con.execute("SET TimeZone='UTC'")
-        for macro in (*MACROS, *BODY_MACROS):
-            self._con.execute(macro)
-        for setting in ("enable_external_access=false", "lock_configuration=true"):
-            self._con.execute(f"SET {setting}")
-        self.router = Router(registry, self._con)
+        self._engine = Engine()
+        self.router = Router(registry, self._engine)
         self._compiled: dict[tuple[str, bool, Shape | None, bool], str] = {}
         self._distrusted: set[tuple[str, Shape]] = set()
 
     def close(self) -> None:
         """Free the database."""
-        self._con.close()
+        self._engine.close()
 
     def interrupt(self) -> None:
         """Stop a running statement (from another thread)."""
-        self._con.interrupt()
+        self._engine.interrupt()
 
     def format(self, format_id: str) -> Format | None:
         """Return a known format, or None for an empty name."""
@@ -100,7 +85,7 @@ class Projector:
 
     def project(
         self,
-        lines: pa.ChunkedArray | pa.Array,
+        lines: Lines,
         primary: Format | None,
         shape: Shape | None = None,
     ) -> Projected:
@@ -132,7 +117,7 @@ class Projector:
         self, rows: NDArray[np.int64], lines: pa.Array
     ) -> tuple[list[pa.Table], list[PartReject]]:
         """Route entries that are not of the expected format."""
-        valid = self._valid(lines)
+        valid = self._engine.valid(lines)
         rejects: list[PartReject] = []
         work_rows = rows[valid]
         work_lines = lines.filter(pa.array(valid))
@@ -150,7 +135,7 @@ class Projector:
         if mended:
             texts = pa.array([part for _, part, _ in mended], pa.large_binary())
             candidates = texts.cast(pa.large_string())
-            good = self._valid(candidates)
+            good = self._engine.valid(candidates)
             for (row, part, _), fine in zip(mended, good.tolist(), strict=True):
                 if not fine:
                     rejects.append(PartReject(row, *_diagnose(part, self._max_nesting), part))
@@ -187,7 +172,9 @@ class Projector:
         if head != b"{":
             if (
                 head in b'"-0123456789tfnNI['
-                and self._valid(pa.array([raw], pa.large_binary()).cast(pa.large_string()))[0]
+                and self._engine.valid(pa.array([raw], pa.large_binary()).cast(pa.large_string()))[
+                    0
+                ]
             ):
                 return Reason.NOT_OBJECT, "a bare value where an object was expected"
             return Reason.BAD_JSON, "no JSON value"
@@ -196,27 +183,16 @@ class Projector:
             return Reason.TOO_DEEP, f"nested {depth:,} deep; the limit is {self._max_nesting}"
         return Reason.UNKNOWN_FORMAT, "valid JSON of no known log format"
 
-    def _valid(self, lines: pa.Array) -> NDArray[np.bool_]:
-        table = _batched(np.arange(len(lines), dtype=np.int64), lines)
-        self._con.register("block", table)
-        try:
-            found = self._con.execute("SELECT json_valid(line) AS ok FROM block").to_arrow_table()
-        finally:
-            self._con.unregister("block")
-        column = found.column("ok").combine_chunks()
-        return np.asarray(column.to_numpy(zero_copy_only=False), bool)
-
     # -- one format ---------------------------------------------------------------------------
 
     def _run(
         self,
         fmt: Format,
         rows: NDArray[np.int64],
-        lines: pa.ChunkedArray | pa.Array,
+        lines: Lines,
         shape: Shape | None = None,
     ) -> pa.Table:
-        """Return the canonical rows of the entries that are of one format, splitting calls that
-        carry several prompts."""
+        """Return the canonical rows of one format; calls with several prompts are split."""
         found = self._guarded(fmt, rows, lines, split=False, shape=shape)
         found = found.filter(found.column("matched"))
         many = np.asarray(found.column("parts").to_numpy()) > 1
@@ -233,7 +209,7 @@ class Projector:
         self,
         fmt: Format,
         rows: NDArray[np.int64],
-        lines: pa.ChunkedArray | pa.Array,
+        lines: Lines,
         *,
         split: bool,
         shape: Shape | None = None,
@@ -269,7 +245,7 @@ class Projector:
         self,
         fmt: Format,
         rows: NDArray[np.int64],
-        lines: pa.ChunkedArray | pa.Array,
+        lines: Lines,
         *,
         split: bool,
         shape: Shape | None = None,
@@ -281,11 +257,7 @@ class Projector:
             forced = self._forced is fmt
             sql = compile_format(fmt, forced=forced, split=split, shape=shape, trusted=trusted)
             self._compiled[key] = sql
-        self._con.register("block", _batched(rows, lines))
-        try:
-            return self._con.execute(sql).to_arrow_table()
-        finally:
-            self._con.unregister("block")
+        return self._engine.run(sql, rows, lines)
 
     def shape(self, fmt: Format, lines: Sequence[bytes]) -> Shape | None:
         """Return the shape that at least half of the sampled records have, if there is one."""
@@ -294,12 +266,8 @@ class Projector:
         if sql is None or not len(texts):
             return None
         rows = np.arange(len(texts), dtype=np.int64)
-        self._con.register("block", _batched(rows, texts.cast(pa.large_string())))
-        try:
-            found = self._con.execute(sql).fetchall()
-        finally:
-            self._con.unregister("block")
-        return most_common_shape(fmt, found)
+        found = self._engine.run(sql, rows, texts.cast(pa.large_string())).to_pylist()
+        return most_common_shape(fmt, [tuple(row.values()) for row in found])
 
 
 def _is_text(line: bytes) -> bool:
@@ -310,14 +278,7 @@ def _is_text(line: bytes) -> bool:
     return True
 
 
-def _batched(rows: NDArray[np.int64], lines: pa.ChunkedArray | pa.Array) -> pa.Table:
-    table = pa.table({"row_no": pa.array(rows), "line": lines})
-    size = max(1, len(rows))
-    step = max(1, min(2048, int(_BATCH * size / max(1, table.nbytes))))
-    return pa.Table.from_batches(table.to_batches(max_chunksize=step), table.schema)
-
-
-def _take(lines: pa.ChunkedArray | pa.Array, index: NDArray[np.int64]) -> pa.Array:
+def _take(lines: Lines, index: NDArray[np.int64]) -> pa.Array:
     taken = lines.take(pa.array(index, pa.int64()))
     if isinstance(taken, pa.ChunkedArray):
         return pa.concat_arrays(taken.chunks) if taken.num_chunks else pa.array([], taken.type)
@@ -363,9 +324,7 @@ def _assemble(tables: list[pa.Table]) -> pa.Table:
     return records.append_column("sub_no", pa.array(sub.astype(np.int32)))
 
 
-def _checked(
-    records: pa.Table, rejects: list[PartReject], total: int, lines: pa.ChunkedArray | pa.Array
-) -> Projected:
+def _checked(records: pa.Table, rejects: list[PartReject], total: int, lines: Lines) -> Projected:
     """Set aside what maps to nothing, and prove that no entry is lost."""
     if "content_state" in records.column_names and len(records):
         hollow = pc.and_(
@@ -374,7 +333,7 @@ def _checked(
                 pc.is_null(records.column("event_time")), pc.is_null(records.column("request_id"))
             ),
         )
-        hollow = np.asarray(hollow.combine_chunks().to_numpy(zero_copy_only=False), bool)
+        hollow = truths(hollow)
         for index in np.flatnonzero(hollow).tolist():
             row = records.column("row_no")[index].as_py()
             warnings = records.column("parse_warnings")[index].as_py() or []
@@ -387,17 +346,16 @@ def _checked(
     seen = np.zeros(total, bool)
     seen[records.column("row_no").to_numpy()] = True
     seen[[part.row_no for part in rejects]] = True
-    for row in np.flatnonzero(~seen).tolist():
-        rejects.append(
-            PartReject(
-                row, Reason.UNKNOWN_FORMAT, "the entry could not be mapped", _entry(lines, row)
-            )
-        )
+    words = "the entry could not be mapped"
+    rejects += [
+        PartReject(row, Reason.UNKNOWN_FORMAT, words, _entry(lines, row))
+        for row in np.flatnonzero(~seen).tolist()
+    ]
     rejects.sort(key=lambda part: part.row_no)
     return Projected(records, rejects)
 
 
-def _entry(lines: pa.ChunkedArray | pa.Array, row: int) -> bytes:
+def _entry(lines: Lines, row: int) -> bytes:
     text: str = lines[row].as_py()
     return text.encode("utf-8", "surrogatepass").rstrip(b"\r\n")
 

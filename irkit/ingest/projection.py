@@ -9,18 +9,15 @@ Layers, each a common table expression, so that every JSON text is parsed a fixe
 5. ``lists``  messages and choices as lists
 6. the columns of ``query_record`` plus the lists
 
-Most files hold records of one shape.  Where a sample shows it (:class:`Shape`), the bodies' paths
-are taken straight from the line instead of copying the bodies out first, and only the dialects that
-occur are compiled; a record of any other shape is left unmatched and takes the general statement.
+Most files hold records of one shape.  Where a sample shows it (:mod:`irkit.ingest.shapes`), the
+bodies' paths are taken straight from the line instead of copying the bodies out first, and only the
+dialects that occur are compiled; a record of any other shape is left unmatched and takes the
+general statement.
 """
 
 from __future__ import annotations
 
-import json
-import re
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from irkit.ingest.bodies import REQUEST_JSON, REQUEST_TEXT, RESPONSE_JSON, RESPONSE_TEXT
@@ -33,7 +30,8 @@ from irkit.ingest.columns import (
 )
 from irkit.ingest.dialects import INPUTS, OUTPUTS, index_of, value_of
 from irkit.ingest.extraction import Extraction
-from irkit.ingest.format import TARGETS, Format, Paths, first_of, literal
+from irkit.ingest.format import TARGETS, Format, first_of, literal
+from irkit.ingest.shapes import Shape, earlier, elsewhere, typed_names, under, unread, wanted
 
 #: Longest list of prompts in one call that is split into one record each.
 MAX_PARTS = 4096
@@ -44,21 +42,6 @@ _VALID = (
     "SELECT row_no, CASE WHEN json_valid(line) AND starts_with(ltrim(line), '{') THEN line END"
     " AS line FROM block"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """Where the records of a source keep their bodies, and which dialects occur.
-
-    Attributes:
-        request, response: JSON paths of the bodies in the record, empty if the format has none.
-        inputs, outputs: indices into :data:`~irkit.ingest.dialects.INPUTS` and ``OUTPUTS``.
-    """
-
-    request: str
-    response: str
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
 
 
 def compile_format(
@@ -87,8 +70,8 @@ def compile_format(
     ctes = _head(fmt, forced=forced, shape=shape, trusted=trusted)
     inputs = tuple(INPUTS[i] for i in shape.inputs) if shape else INPUTS
     outputs = tuple(OUTPUTS[i] for i in shape.outputs) if shape else OUTPUTS
-    typed = _typed_names(fmt, shape) if shape else {}
-    stream = shape is None or "response" in _wanted(fmt, shape)
+    typed = typed_names(fmt, shape) if shape else {}
+    stream = shape is None or "response" in wanted(fmt, shape)
     ctes |= _lists(value_of(inputs, typed), value_of(outputs, typed), stream=stream)
     ctes |= _split(split)
     columns = record_columns(fmt)
@@ -122,10 +105,10 @@ def shape_statement(fmt: Format) -> str | None:
     places = []
     for body in ("request", "response"):
         candidates = first_of(fmt.json_paths[body]) if body in fmt.json_paths else ()
+        values = [f"json_extract(line, {literal(path)})::VARCHAR" for path in candidates]
         cases = " ".join(
-            f"WHEN regexp_matches(json_extract(line, {literal(path)})::VARCHAR, '^[\\[{{]') THEN {i}"
-            f" WHEN json_extract(line, {literal(path)})::VARCHAR <> 'null' THEN -1"
-            for i, path in enumerate(candidates)
+            f"WHEN regexp_matches({value}, '^[\\[{{]') THEN {i} WHEN {value} <> 'null' THEN -1"
+            for i, value in enumerate(values)
         )
         places.append(f"{f'CASE {cases} ELSE -1 END' if cases else '-1'} AS {body}_at")
     ctes["placed"] = select(["row_no", *places], "src")
@@ -135,37 +118,6 @@ def shape_statement(fmt: Format) -> str | None:
         f"{index_of(OUTPUTS)} AS output_at",
     ]
     return _with(ctes, select(items, "inner_ JOIN placed USING (row_no) WHERE matched"))
-
-
-def most_common_shape(fmt: Format, rows: Sequence[tuple[int, int, int, int]]) -> Shape | None:
-    """Return the shape of at least half of the rows of :func:`shape_statement`.
-
-    Bodies that are strings are left to the general statement, which looks into them.
-    """
-    declared = {name: first_of(fmt.json_paths.get(name, ())) for name in ("request", "response")}
-    usable = [
-        row
-        for row in rows
-        if (row[0] >= 0 or not declared["request"])
-        and row[1] >= 0
-        and row[2] >= 0
-        and row[3] >= 0
-        and INPUTS[row[2]].id != "text"
-        and OUTPUTS[row[3]].id != "text"
-    ]
-    if not usable:
-        return None
-    places = Counter((row[0], row[1]) for row in usable)
-    place, number = min(places.items(), key=lambda item: (-item[1], item[0]))
-    if 2 * number < len(rows):
-        return None
-    own = [row for row in usable if (row[0], row[1]) == place]
-    return Shape(
-        declared["request"][place[0]] if place[0] >= 0 else "",
-        declared["response"][place[1]],
-        tuple(sorted({row[2] for row in own})),
-        tuple(sorted({row[3] for row in own})),
-    )
 
 
 # -- layers 1 to 4 ------------------------------------------------------------------------------
@@ -179,22 +131,28 @@ def _head(fmt: Format, *, forced: bool, shape: Shape | None, trusted: bool) -> d
     apart: list[str] = []
     if shape is not None:
         places = {"request": shape.request, "response": shape.response}
-        wanted = _wanted(fmt, shape)
-        apart = [places[name] for name in sorted(wanted)]
+        whole = wanted(fmt, shape)
+        apart = [places[name] for name in sorted(whole)]
         jsons = {key: paths for key, paths in jsons.items() if key not in places}
-        jsons |= {name: places[name] for name in wanted}
-        texts |= _under(shape.request, REQUEST_TEXT, apart)
-        texts |= _under(shape.response, RESPONSE_TEXT, apart)
-        jsons |= _under(shape.request, REQUEST_JSON, apart)
-        jsons |= _under(shape.response, RESPONSE_JSON, apart)
-        texts |= _earlier(fmt, shape)
-        typed = _typed_names(fmt, shape)
+        jsons |= {name: places[name] for name in whole}
+        texts |= under(shape.request, REQUEST_TEXT, apart)
+        texts |= under(shape.response, RESPONSE_TEXT, apart)
+        jsons |= under(shape.request, REQUEST_JSON, apart)
+        jsons |= under(shape.response, RESPONSE_JSON, apart)
+        texts |= earlier(fmt, shape)
+        unused = unread(shape)
+        texts = {key: elsewhere(fmt, shape, paths) for key, paths in texts.items()}
+        texts = {key: paths for key, paths in texts.items() if paths and key not in unused}
+        jsons = {key: paths for key, paths in jsons.items() if key not in unused}
+        typed = typed_names(fmt, shape)
         jsons = {key: paths for key, paths in jsons.items() if key not in typed}
     line = Extraction(texts, jsons, typed, apart)
     taken = line.columns("l")
     names = line.names("line", "l")
     # The signature's names and the record's names live in two layers, so they may coincide.
-    tested = [f'{names[key]} AS "{key.removeprefix(_SIG)}"' for key in signature]
+    tested = [
+        f'{names.get(key, "NULL::VARCHAR")} AS "{key.removeprefix(_SIG)}"' for key in signature
+    ]
     named = [f'{expr} AS "{key}"' for key, expr in names.items() if not key.startswith(_SIG)]
     test = "line IS NOT NULL" if forced else f"line IS NOT NULL AND ({fmt.signature})"
     ctes = {
@@ -240,13 +198,13 @@ def _general(fmt: Format) -> dict[str, str]:
 
 def _narrow(fmt: Format, shape: Shape) -> dict[str, str]:
     """Use what was extracted straight from the line; match only the dialects of the shape."""
-    wanted = _wanted(fmt, shape)
+    whole = wanted(fmt, shape)
     envelope = _envelope(fmt)
     for name, path in (("request", shape.request), ("response", shape.response)):
-        if name not in wanted:
+        if name not in whole:
             # An object that is known to be there; nothing reads what is in it.
             envelope[name] = "'{}'" if path else "NULL::VARCHAR"
-    typed = _typed_names(fmt, shape)
+    typed = typed_names(fmt, shape)
     for name in typed:
         if name in envelope:
             envelope[name] = f'"{name}"'
@@ -254,79 +212,23 @@ def _narrow(fmt: Format, shape: Shape) -> dict[str, str]:
     body = {**REQUEST_TEXT, **REQUEST_JSON, **RESPONSE_TEXT, **RESPONSE_JSON}
     absent = [] if shape.request else [*REQUEST_TEXT, *REQUEST_JSON]
     absent += [] if shape.response else [*RESPONSE_TEXT, *RESPONSE_JSON]
+    absent += sorted(unread(shape) - set(absent))
     kept = [name for name in body if name not in absent]
-    earlier = [f"{name} IS NULL" for name in _earlier(fmt, shape)]
+    ahead = [f"{name} IS NULL" for name in earlier(fmt, shape)]
     guards = [
         "matched",
-        *earlier,
+        *ahead,
         f"{index_of(INPUTS[: max(shape.inputs) + 1], typed)} IN {_tuple(shape.inputs)}",
         f"{index_of(OUTPUTS[: max(shape.outputs) + 1], typed)} IN {_tuple(shape.outputs)}",
     ]
     items = [f'{expr} AS "{key}"' for key, expr in envelope.items()]
     return {
-        "env": select(["row_no", "matched", *items, *kept, *_earlier(fmt, shape)], "named"),
+        "env": select(["row_no", "matched", *items, *kept, *earlier(fmt, shape)], "named"),
         "whole": f"SELECT * REPLACE ({', '.join(unwrap)}) FROM env",
         "nulls": select(["*", *(f"NULL::VARCHAR AS {name}" for name in absent)], "whole"),
         "inner_": "SELECT * REPLACE (coalesce(" + " AND ".join(guards) + ", false) AS matched)"
         " FROM nulls",
     }
-
-
-def _typed_names(fmt: Format, shape: Shape) -> dict[str, tuple[str, Any]]:
-    """Return the lists that can be read as DuckDB values at once, with path and schema."""
-    bodies = {
-        **_under(shape.request, REQUEST_JSON),
-        **_under(shape.response, RESPONSE_JSON),
-        **{name: paths for name, paths in fmt.json_paths.items() if name not in fmt.columns},
-    }
-    used = " ".join(fmt.columns.values())
-    found = {}
-    for case in (*(INPUTS[i] for i in shape.inputs), *(OUTPUTS[i] for i in shape.outputs)):
-        typed = case.typed
-        if typed is None or re.search(rf"\b{typed.name}\b", used):
-            continue
-        paths = first_of(bodies.get(typed.name, ()))
-        if len(paths) == 1:
-            found[typed.name] = paths[0], json.loads(typed.schema)
-    return found
-
-
-def _wanted(fmt: Format, shape: Shape) -> set[str]:
-    """Return which whole bodies the format's own expressions or the shape's dialects read."""
-    texts = [*fmt.columns.values()]
-    texts += [text for i in shape.inputs for text in (INPUTS[i].test, INPUTS[i].value)]
-    texts += [text for i in shape.outputs for text in (OUTPUTS[i].test, OUTPUTS[i].value)]
-    words = {word for text in texts for word in re.findall(r"\b(?:request|response)\b", text)}
-    return words & set(fmt.json_paths)
-
-
-def _under(
-    place: str, names: Mapping[str, tuple[str, ...]], apart: Sequence[str] = ()
-) -> dict[str, Paths]:
-    """Return body paths as paths of the whole record.
-
-    Paths into a body that is a list are left out where the shape says that it is an object.
-    """
-    if not place:
-        return {}
-    kept = {
-        name: tuple(
-            place + path[1:] for path in paths if place in apart or not path.startswith("$[")
-        )
-        for name, paths in names.items()
-    }
-    return {name: paths for name, paths in kept.items() if paths}
-
-
-def _earlier(fmt: Format, shape: Shape) -> dict[str, Paths]:
-    """Return the candidate places that would win over the shape's, if they were present."""
-    found: dict[str, Paths] = {}
-    for name, place in (("request", shape.request), ("response", shape.response)):
-        candidates = first_of(fmt.json_paths.get(name, ()))
-        before = candidates[: candidates.index(place)] if place in candidates else ()
-        if before:
-            found[f"earlier_{name}"] = before
-    return found
 
 
 def _envelope(fmt: Format) -> dict[str, str]:
@@ -377,7 +279,9 @@ def _lists(messages: str, choices: str, *, stream: bool) -> dict[str, str]:
         "ik_time(event_time) AS t_start",
         "ik_time(event_time_end) AS t_end",
         "ik_time(rs_created) AS t_created",
-        "coalesce(ik_ip(client_ip), ik_ip(split_part(forwarded_for, ',', 1))) AS ip",
+        "ik_ip(client_ip) AS ip_direct",
+        "ik_ip(split_part(forwarded_for, ',', 1)) AS ip_forwarded",
+        "ik_is_secret(credential_id) AS is_secret",
         "coalesce(logit_bias, rq_logit_bias) AS bias",
         "coalesce(starts_with(request, '{'), false) OR temperature IS NOT NULL"
         " OR max_tokens IS NOT NULL OR logprobs IS NOT NULL AS known",
@@ -412,6 +316,7 @@ def _split(split: bool) -> dict[str, str]:
             f"list_concat({prefix} ELSE [] END, {msgs}) AS msgs",
             f"coalesce({chs}, []) AS chs",
             f"coalesce({times}) AS event_at",
+            "coalesce(ip_direct, ip_forwarded) AS ip",
         ],
         "split" if split else "lists",
     )

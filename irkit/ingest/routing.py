@@ -6,18 +6,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from irkit.ingest.engine import Engine, truths
 from irkit.ingest.extraction import Extraction
 from irkit.ingest.format import Envelope, Format
 from irkit.ingest.registry import Registry
 
 #: Wrappers inside wrappers inside wrappers; deeper is no log but a trick.
 MAX_LEVELS = 4
-_BATCH = 1 << 20
 _TOKEN = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -55,14 +54,17 @@ def bind(sql: str, names: dict[str, str]) -> str:
 class Router:
     """Classifies JSON texts by the signatures of all formats and envelopes, in one parse."""
 
-    def __init__(self, registry: Registry, con: duckdb.DuckDBPyConnection) -> None:
-        self._con = con
+    def __init__(self, registry: Registry, engine: Engine) -> None:
+        self._engine = engine
         self._formats = registry.formats
         self._envelopes = registry.envelopes
-        items = (*registry.formats, *registry.envelopes)
+        groups: dict[str, Sequence[Format | Envelope]] = {
+            "f": registry.formats,
+            "e": registry.envelopes,
+        }
         wanted = {
             f"{kind}{number}_{name}": paths
-            for kind, group in (("f", registry.formats), ("e", registry.envelopes))
+            for kind, group in groups.items()
             for number, item in enumerate(group)
             for name, paths in item.signature_paths.items()
         }
@@ -79,7 +81,7 @@ class Router:
 
         chosen = first_match("f", registry.formats, "starts_with(ltrim(line), '{')")
         wrapper = first_match("e", registry.envelopes, "true")
-        source = extraction.select("line", "l") if items else "NULL AS l"
+        source = extraction.select("line", "l")
         self._sql = (
             "WITH src AS (SELECT row_no, CASE WHEN json_valid(line) THEN line END AS line"
             f" FROM block), got AS (SELECT row_no, line, {source} FROM src)"
@@ -90,15 +92,12 @@ class Router:
     def classify(
         self, lines: pa.Array
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-        """Return per text the format's index or -1, the envelope's index or -1, and whether it is
-        a JSON object."""
+        """Return per text: index of the format or -1, of the envelope or -1, is it an object."""
         found = self._query(self._sql, lines)
         return (
             found.column("fmt").to_numpy().astype(np.int64),
             found.column("env").to_numpy().astype(np.int64),
-            np.asarray(
-                found.column("is_object").combine_chunks().to_numpy(zero_copy_only=False), bool
-            ),
+            truths(found.column("is_object")),
         )
 
     def route(
@@ -130,8 +129,10 @@ class Router:
                 by_format.append((forced, picked))
             unknown = np.flatnonzero(~is_object)
         else:
-            for index in np.unique(fmt[fmt >= 0]).tolist():
-                by_format.append((self._formats[index], np.flatnonzero(fmt == index)))
+            by_format += [
+                (self._formats[index], np.flatnonzero(fmt == index))
+                for index in np.unique(fmt[fmt >= 0]).tolist()
+            ]
             unknown = np.flatnonzero(fmt < 0)
         alone = np.setdiff1d(np.unique(np.array(hollow, np.int64)), rows)
         return Routed(lines, rows, origin, by_format, unknown, alone)
@@ -170,11 +171,4 @@ class Router:
         return rows[parent], joined, origin[parent], hollow
 
     def _query(self, sql: str, lines: pa.Array) -> pa.Table:
-        table = pa.table({"row_no": pa.array(np.arange(len(lines), dtype=np.int64)), "line": lines})
-        step = max(1, min(2048, int(_BATCH * max(1, len(lines)) / max(1, table.nbytes))))
-        batches = table.to_batches(max_chunksize=step)
-        self._con.register("block", pa.Table.from_batches(batches, table.schema))
-        try:
-            return self._con.execute(sql).to_arrow_table()
-        finally:
-            self._con.unregister("block")
+        return self._engine.run(sql, np.arange(len(lines), dtype=np.int64), lines)

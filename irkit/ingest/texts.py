@@ -9,60 +9,40 @@ pair) are settled by asking the database, so no text can be hidden behind anothe
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from irkit.case import Case
+from irkit.ingest.entries import Digests, as_hex, rows_of
 
 #: Known ids kept in memory (16 bytes each); beyond it duplicates are removed by the database.
 MAX_KNOWN = 24_000_000
-_HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
 _LOAD = 1 << 18
 
 Halves = NDArray[np.uint64]
 
 
-@dataclass(frozen=True, slots=True)
-class TextIds:
-    """Ids of a run of texts: 16 bytes each."""
-
-    raw: NDArray[np.uint8]
-
-    def __len__(self) -> int:
-        return len(self.raw)
-
-    def as_text(self) -> pa.Array:
-        """Return the ids as 32 hex digits."""
-        digits = np.empty((len(self.raw), 32), np.uint8)
-        digits[:, 0::2] = _HEX[self.raw >> 4]
-        digits[:, 1::2] = _HEX[self.raw & 15]
-        offsets = np.arange(len(self.raw) + 1, dtype=np.int32) * 32
-        buffers = [None, pa.py_buffer(offsets), pa.py_buffer(digits.tobytes())]
-        return pa.Array.from_buffers(pa.string(), len(self.raw), buffers)
-
-    def halves(self) -> tuple[Halves, Halves]:
-        """Return the ids as two 64-bit numbers."""
-        pairs = np.ascontiguousarray(self.raw).view(">u8").astype(np.uint64)
-        return pairs[:, 0].copy(), pairs[:, 1].copy()
-
-
-def text_ids(texts: pa.Array) -> TextIds:
-    """Hash a string array without nulls."""
+def text_ids(texts: pa.Array) -> Digests:
+    """Hash a string array without nulls; one row of 16 bytes per text."""
     wide = texts.cast(pa.large_string()) if texts.type != pa.large_string() else texts
     size = len(wide)
     if not size:
-        return TextIds(np.zeros((0, 16), np.uint8))
+        return rows_of([], 16)
     bounds = np.frombuffer(wide.buffers()[1], np.int64)[wide.offset : wide.offset + size + 1]
     view = memoryview(wide.buffers()[2] or b"")
     ends = bounds.tolist()
     sha = hashlib.sha256
-    joined = b"".join(
-        [sha(view[a:b]).digest()[:16] for a, b in zip(ends[:-1], ends[1:], strict=True)]
-    )
-    return TextIds(np.frombuffer(joined, np.uint8).reshape(size, 16))
+    items = [sha(view[a:b]).digest()[:16] for a, b in pairwise(ends)]
+    return rows_of(items, 16)
+
+
+def _halves(ids: Digests) -> tuple[Halves, Halves]:
+    """Return ids as two 64-bit numbers."""
+    pairs = np.ascontiguousarray(ids).view(">u8").astype(np.uint64)
+    return pairs[:, 0].copy(), pairs[:, 1].copy()
 
 
 class KnownTexts:
@@ -81,13 +61,13 @@ class KnownTexts:
         reader = case.con.execute("SELECT text_id FROM text").to_arrow_reader(_LOAD)
         for batch in reader:
             ids = _from_hex(batch.column(0))
-            self._add(*ids.halves())
+            self._add(*_halves(ids))
 
-    def new(self, ids: TextIds) -> NDArray[np.int64]:
+    def new(self, ids: Digests) -> NDArray[np.int64]:
         """Return the indices of texts not seen before, first occurrence each, and remember them."""
         if not len(ids):
             return np.zeros(0, np.int64)
-        high, low = ids.halves()
+        high, low = _halves(ids)
         order = np.lexsort((low, high))
         same = np.zeros(len(order), bool)
         same[1:] = (np.diff(high[order]) == 0) & (np.diff(low[order]) == 0)
@@ -112,8 +92,8 @@ class KnownTexts:
         self._add(high[fresh], low[fresh])
         return np.sort(first[fresh])
 
-    def _in_database(self, ids: TextIds, index: NDArray[np.int64]) -> NDArray[np.bool_]:
-        wanted = TextIds(ids.raw[index]).as_text().to_pylist()
+    def _in_database(self, ids: Digests, index: NDArray[np.int64]) -> NDArray[np.bool_]:
+        wanted = as_hex(ids[index]).to_pylist()
         found = self._case.rows(
             "SELECT DISTINCT text_id FROM text WHERE list_contains(?, text_id)", [wanted]
         )
@@ -146,6 +126,6 @@ class KnownTexts:
         self.forgot = False
 
 
-def _from_hex(column: pa.Array) -> TextIds:
-    data = "".join(column.to_pylist())
-    return TextIds(np.frombuffer(bytes.fromhex(data), np.uint8).reshape(len(column), 16))
+def _from_hex(column: pa.Array) -> Digests:
+    data = bytes.fromhex("".join(column.to_pylist()))
+    return np.frombuffer(data, np.uint8).reshape(len(column), 16)

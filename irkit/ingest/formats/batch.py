@@ -15,7 +15,7 @@ OPENAI_OUT = Format(
     ),
     order=120,
     capabilities=_CONTENT | {Capability.LOGPROBS},
-    absent="No prompt (it is in the batch input under the same custom_id), key, address or session.",
+    absent="No prompt (it is in the batch input, same custom_id), key, address or session.",
     signature_paths={
         "custom": "$.custom_id",
         "code": "$.response.status_code",

@@ -89,7 +89,9 @@ ENVELOPES = (
         id="cloudevents",
         title="CloudEvents, structured mode",
         signature_paths={"version": "$.specversion", "data": "$.data"},
-        signature="version IS NOT NULL AND regexp_matches(data, '^\\s*[\\[{]') AND json_valid(data)",
+        signature=(
+            "version IS NOT NULL AND regexp_matches(data, '^\\s*[\\[{]') AND json_valid(data)"
+        ),
         expand="[json_extract_string(line, '$.data')]",
     ),
 )

@@ -154,6 +154,8 @@ FORMAT = Format(
             "CASE WHEN key_hash IS NOT NULL THEN 'api_key_hash' WHEN key_id IS NOT NULL"
             " THEN 'key_id' WHEN key_raw IS NOT NULL THEN 'api_key_as_logged' END"
         ),
-        "latency_ms": "coalesce(TRY_CAST(latency_ms AS DOUBLE), TRY_CAST(latency_s AS DOUBLE)*1000)",
+        "latency_ms": (
+            "coalesce(TRY_CAST(latency_ms AS DOUBLE), TRY_CAST(latency_s AS DOUBLE) * 1000)"
+        ),
     },
 )

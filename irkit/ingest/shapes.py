@@ -1,0 +1,148 @@
+"""The shape that most records of a source share, and what a statement for it may leave out."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from irkit.ingest.bodies import REQUEST_JSON, RESPONSE_JSON
+from irkit.ingest.dialects import INPUTS, OUTPUTS
+from irkit.ingest.format import Format, Paths, first_of
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Where the records of a source keep their bodies, and which dialects occur.
+
+    Attributes:
+        request, response: JSON paths of the bodies in the record, empty if the format has none.
+        inputs, outputs: indices into :data:`~irkit.ingest.dialects.INPUTS` and ``OUTPUTS``.
+    """
+
+    request: str
+    response: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+def most_common_shape(fmt: Format, rows: Sequence[tuple[int, int, int, int]]) -> Shape | None:
+    """Return the shape of at least half of the rows that the shape statement returns.
+
+    Bodies that are strings are left to the general statement, which looks into them.
+    """
+    declared = {name: first_of(fmt.json_paths.get(name, ())) for name in ("request", "response")}
+    usable = [
+        row
+        for row in rows
+        if (row[0] >= 0 or not declared["request"])
+        and row[1] >= 0
+        and row[2] >= 0
+        and row[3] >= 0
+        and INPUTS[row[2]].id != "text"
+        and OUTPUTS[row[3]].id != "text"
+    ]
+    if not usable:
+        return None
+    places = Counter((row[0], row[1]) for row in usable)
+    place, number = min(places.items(), key=lambda item: (-item[1], item[0]))
+    if 2 * number < len(rows):
+        return None
+    own = [row for row in usable if (row[0], row[1]) == place]
+    return Shape(
+        declared["request"][place[0]] if place[0] >= 0 else "",
+        declared["response"][place[1]],
+        tuple(sorted({row[2] for row in own})),
+        tuple(sorted({row[3] for row in own})),
+    )
+
+
+def unread(shape: Shape) -> set[str]:
+    """Return body names that only dialects read which this shape does not have."""
+    words = re.compile(r"\br[qs]_\w+")
+    of_cases = {
+        word for case in (*INPUTS, *OUTPUTS) for word in words.findall(case.test + case.value)
+    }
+    read = set()
+    for cases, chosen in ((INPUTS, shape.inputs), (OUTPUTS, shape.outputs)):
+        for index, case in enumerate(cases[: max(chosen) + 1]):
+            read |= set(words.findall(case.test))
+            if index in chosen:
+                read |= set(words.findall(case.value))
+    return (of_cases | {"rs_embedding"}) - read - {"rs_stop_reason"}
+
+
+def elsewhere(fmt: Format, shape: Shape, paths: Paths) -> Paths:
+    """Leave out candidates that lie in another body than the shape's."""
+    places = (shape.request, shape.response)
+    others = tuple(
+        place
+        for name in ("request", "response")
+        for place in first_of(fmt.json_paths.get(name, ()))
+        if place not in places
+    )
+    return tuple(
+        path
+        for path in first_of(paths)
+        if path in others or not any(path.startswith((f"{o}.", f"{o}[")) for o in others)
+    )
+
+
+def typed_names(fmt: Format, shape: Shape) -> dict[str, tuple[str, Any]]:
+    """Return the lists that can be read as DuckDB values at once, with path and schema."""
+    bodies = {
+        **under(shape.request, REQUEST_JSON),
+        **under(shape.response, RESPONSE_JSON),
+        **{name: paths for name, paths in fmt.json_paths.items() if name not in fmt.columns},
+    }
+    used = " ".join(fmt.columns.values())
+    found = {}
+    for case in (*(INPUTS[i] for i in shape.inputs), *(OUTPUTS[i] for i in shape.outputs)):
+        typed = case.typed
+        if typed is None or re.search(rf"\b{typed.name}\b", used):
+            continue
+        paths = first_of(bodies.get(typed.name, ()))
+        if len(paths) == 1:
+            found[typed.name] = paths[0], json.loads(typed.schema)
+    return found
+
+
+def wanted(fmt: Format, shape: Shape) -> set[str]:
+    """Return which whole bodies the format's own expressions or the shape's dialects read."""
+    texts = [*fmt.columns.values()]
+    texts += [text for i in shape.inputs for text in (INPUTS[i].test, INPUTS[i].value)]
+    texts += [text for i in shape.outputs for text in (OUTPUTS[i].test, OUTPUTS[i].value)]
+    words = {word for text in texts for word in re.findall(r"\b(?:request|response)\b", text)}
+    return words & set(fmt.json_paths)
+
+
+def under(
+    place: str, names: Mapping[str, tuple[str, ...]], apart: Sequence[str] = ()
+) -> dict[str, Paths]:
+    """Return body paths as paths of the whole record.
+
+    Paths into a body that is a list are left out where the shape says that it is an object.
+    """
+    if not place:
+        return {}
+    kept = {
+        name: tuple(
+            place + path[1:] for path in paths if place in apart or not path.startswith("$[")
+        )
+        for name, paths in names.items()
+    }
+    return {name: paths for name, paths in kept.items() if paths}
+
+
+def earlier(fmt: Format, shape: Shape) -> dict[str, Paths]:
+    """Return the candidate places that would win over the shape's, if they were present."""
+    found: dict[str, Paths] = {}
+    for name, place in (("request", shape.request), ("response", shape.response)):
+        candidates = first_of(fmt.json_paths.get(name, ()))
+        before = candidates[: candidates.index(place)] if place in candidates else ()
+        if before:
+            found[f"earlier_{name}"] = before
+    return found
