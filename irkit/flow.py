@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, Any
 from irkit import __version__
 from irkit.case import Case, Clock, Settings, evidence
 from irkit.errors import PacketIncomplete, StorageError, UsageError
-from irkit.model import EvidenceFile, EvidenceState, Phase, Progress, Stage
+from irkit.model import Count, EvidenceFile, EvidenceState, Phase, Progress, Stage
 
 if TYPE_CHECKING:
     from irkit.analyzers import ReplayReport
+    from irkit.case.review import Verdict
     from irkit.ingest import FilePreview, IngestReport
     from irkit.packet import PacketResult
     from irkit.playbook import Assessment
@@ -441,6 +442,15 @@ def status(case: Case) -> dict[str, Any]:
     return facts
 
 
+def review(case: Case, exposure_id: str, verdict: Verdict, note: str = "") -> dict[str, Count]:
+    """Record a reviewer's word on an exposure and take the counts again."""
+    from irkit.case.review import record_review
+    from irkit.scope import recount
+
+    record_review(case, exposure_id, verdict, note)
+    return recount(case)
+
+
 def explain(case: Case, finding_id: str) -> list[str]:
     """Say in sentences why an actor was flagged and what else could explain it."""
     from irkit.analyzers import explain as tell
@@ -589,6 +599,7 @@ __all__ = [
     "preserve",
     "preview",
     "remediate",
+    "review",
     "sample_clock",
     "sample_dir",
     "scope",

@@ -1,0 +1,275 @@
+"""Commands that look at a case, the plain twins of the screens, and at irkit itself."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import click
+
+from irkit.cli.group import cli
+from irkit.cli.session import PATH, Session, common, pass_session, plain, reading, screens, writing
+from irkit.cli.text import entry_text, next_text, summary_text, table
+from irkit.errors import ExitCode, UsageError
+
+
+@cli.command()
+@click.argument("case_path", metavar="CASE", type=PATH)
+@common
+@pass_session
+def status(session: Session, case_path: Path) -> None:
+    """What happened, how long is left, what is next."""
+    from irkit import flow
+
+    with reading(session, case_path) as case:
+        facts = flow.status(case)
+    session.emit(facts, "\n".join((summary_text(facts), *next_text(facts))))
+
+
+_LIMIT = click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
+_FILTER = click.option("--where", "where", help="Filter, like: tier=A or technique~extraction.")
+
+
+@cli.command()
+@click.argument("case_path", metavar="CASE", type=PATH)
+@_FILTER
+@click.option("--all", "quiet_too", is_flag=True, help="Also actors on whom nothing was found.")
+@_LIMIT
+@common
+@pass_session
+def actors(
+    session: Session, case_path: Path, where: str | None, quiet_too: bool, limit: int
+) -> None:
+    """Who was flagged, for what, since when."""
+    from irkit.case import views
+
+    with reading(session, case_path) as case:
+        chosen = views.parse_filter(where, views.actor_columns(), "unit") if where else None
+        page = views.actors(case.con, where=chosen, limit=limit, quiet=quiet_too)
+    rows = [{**plain(row), "kind": row.key.kind.value, "actor": row.key.unit} for row in page.rows]
+    shown = [
+        {**row, "onset": at.onset, "p": at.p_value} for row, at in zip(rows, page.rows, strict=True)
+    ]
+    widths = {"tier": 4, "kind": 10, "actor": 40, "technique": 24, "p": 8, "onset": 16}
+    session.emit(rows, table(shown, {**widths, "queries": 7, "exposures": 9}, page.total))
+
+
+@cli.command()
+@click.argument("case_path", metavar="CASE", type=PATH)
+@_FILTER
+@_LIMIT
+@common
+@pass_session
+def exposures(session: Session, case_path: Path, where: str | None, limit: int) -> None:
+    """Which passages came out, with masked values."""
+    from irkit.case import views
+
+    with reading(session, case_path) as case:
+        chosen = views.parse_filter(where, views.exposure_columns(), "value") if where else None
+        page = views.exposures(case.con, where=chosen, limit=limit)
+    rows = [plain(row) for row in page.rows]
+    shown = [{**row, "at": at.at} for row, at in zip(rows, page.rows, strict=True)]
+    widths = {"exposure_id": 16, "at": 16, "provenance": 13, "level": 6, "doc_id": 10}
+    session.emit(
+        rows,
+        table(shown, {**widths, "subjects": 8, "verdict": 8, "value_masked": 40}, page.total),
+    )
+
+
+@cli.command()
+@click.argument("case_path", metavar="CASE", type=PATH)
+@_FILTER
+@_LIMIT
+@common
+@pass_session
+def people(session: Session, case_path: Path, where: str | None, limit: int) -> None:
+    """Whose data came out, under the case's own keys."""
+    from irkit.case import views
+
+    with reading(session, case_path) as case:
+        chosen = views.parse_filter(where, views.subject_columns(), "key") if where else None
+        page = views.subjects(case.con, where=chosen, limit=limit)
+    rows = [plain(row) for row in page.rows]
+    widths = {"subject_key": 18, "label_masked": 20, "status": 10, "exposures": 9, "countries": 9}
+    session.emit(rows, table(rows, {**widths, "special_category": 7, "categories": 40}, page.total))
+
+
+@cli.command()
+@click.argument("case_path", metavar="CASE", type=PATH)
+@_LIMIT
+@common
+@pass_session
+def quarantine(session: Session, case_path: Path, limit: int) -> None:
+    """Which entries could not be read, where and why."""
+    from irkit.case import views
+
+    with reading(session, case_path) as case:
+        page = views.quarantine(case.con, limit=limit)
+    rows = [{**plain(row), "source": Path(row.source).name} for row in page.rows]
+    widths = {"source": 30, "entry_no": 9, "byte_offset": 12, "byte_len": 9, "error_code": 18}
+    session.emit(rows, table(rows, {**widths, "error_text": 60}, page.total))
+
+
+@cli.command()
+@click.argument("case_path", metavar="CASE", type=PATH)
+@click.argument("exposure_id")
+@click.argument("verdict", type=click.Choice(["confirm", "reject", "unsure", "undo"]))
+@click.option("--note", default="", help="Why; kept in the case, not in the custody log.")
+@common
+@pass_session
+def review(session: Session, case_path: Path, exposure_id: str, verdict: str, note: str) -> None:
+    """Confirm or reject an exposure; counts follow."""
+    from irkit import flow
+    from irkit.case.review import Verdict
+
+    with writing(session, case_path) as case:
+        counts = flow.review(case, exposure_id, Verdict(verdict), note)
+    session.emit(
+        {name: plain(count) for name, count in counts.items()},
+        "\n".join(
+            f"{name}: {count.best:,} (at least {count.min:,}, at most {count.max:,})"
+            for name, count in counts.items()
+            if name in ("records", "people")
+        ),
+    )
+
+
+@cli.command()
+@click.argument("case_path", metavar="CASE", type=PATH)
+@common
+@pass_session
+def steps(session: Session, case_path: Path) -> None:
+    """The playbook's steps and where each stands."""
+    from irkit.playbook import steps as all_steps
+
+    with reading(session, case_path) as case:
+        found = all_steps(case)
+    rows = [plain(view) for view in found]
+    shown = [
+        {"step": v.step.id, "state": v.state, "title": v.step.title, "waits_for": v.blocked_by}
+        for v in found
+    ]
+    session.emit(
+        rows, table(shown, {"step": 24, "state": 14, "title": 40, "waits_for": 50}, len(shown))
+    )
+
+
+@cli.command()
+@click.argument("case_path", metavar="CASE", type=PATH)
+@click.argument("step_id", metavar="STEP")
+@click.argument("state", type=click.Choice(["done", "in_progress", "not_applicable", "open"]))
+@click.option("--decision", default="", help="What was decided or done, as the packet will say.")
+@click.option("--reason", default="", help="Why.")
+@click.option("--owner", default="", help="Who decided. [default: the step's owner]")
+@common
+@pass_session
+def decide(
+    session: Session,
+    case_path: Path,
+    step_id: str,
+    state: str,
+    decision: str,
+    reason: str,
+    owner: str,
+) -> None:
+    """Settle a step of the playbook, with the reason."""
+    from irkit.playbook import decide as settle
+
+    with writing(session, case_path) as case:
+        view = settle(case, step_id, state, decision, reason, owner)
+    session.emit(plain(view), f"{view.step.id}: {view.state}")
+
+
+@cli.command()
+@click.argument("target", metavar="CASE|PACKET", type=PATH)
+@common
+@pass_session
+def verify(session: Session, target: Path) -> None:
+    """Prove that evidence, custody log or packet are unchanged.
+
+    CASE re-hashes every preserved file and checks the custody chain; PACKET (a PDF or its
+    directory) checks the packet's hashes, its embedded data and its chain of phases.
+    """
+    from irkit import flow
+    from irkit.model import EvidenceState
+
+    if not (target / "case.toml").is_file():
+        from irkit.packet import verify_packet
+
+        if not target.exists():
+            raise UsageError(f"{target}: no such case or packet", "check the path")
+        answer = verify_packet(target)
+        session.emit(plain(answer), "\n".join(answer.lines()))
+        if not answer.ok:
+            raise click.exceptions.Exit(int(ExitCode.MISMATCH))
+        return
+    with writing(session, target) as case, session.progress() as progress:
+        result = flow.verify(case, progress=progress)
+    lines = [f"{file.state.value:<13} {file.sha256}  {file.path}" for file in result.evidence]
+    lines.append(f"custody: {result.custody_entries} entries, head {result.custody_head}")
+    lines.append(f"evidence: {result.state.value}")
+    session.emit(
+        {
+            "custody": {"entries": result.custody_entries, "head": result.custody_head},
+            "evidence": [plain(file) for file in result.evidence],
+            "state": result.state.value,
+        },
+        "\n".join(lines),
+    )
+    if result.state is EvidenceState.MISMATCH:
+        raise click.exceptions.Exit(int(ExitCode.MISMATCH))
+
+
+@cli.command(name="list")
+@click.argument("what", type=click.Choice(["formats", "detectors", "regimes", "steps"]))
+@common
+@pass_session
+def list_(session: Session, what: str) -> None:
+    """List formats, detectors, regimes or steps."""
+    from irkit import flow
+
+    rows, warnings = flow.catalogue(what)
+    session.emit(rows, "\n\n".join(entry_text(row) for row in rows))
+    for warning in warnings:
+        session.say(f"warning: {warning}")
+
+
+@cli.command()
+@click.argument("case_path", metavar="CASE", type=PATH)
+@click.argument("finding_id")
+@common
+@pass_session
+def explain(session: Session, case_path: Path, finding_id: str) -> None:
+    """Say in sentences why an actor was flagged.
+
+    Names the queries, whom they were compared with, how surprising they are, and what else could
+    explain them.
+    """
+    from irkit import flow
+
+    with reading(session, case_path) as case:
+        sentences = flow.explain(case, finding_id)
+    session.emit(sentences, "\n".join(sentences))
+
+
+@cli.command()
+@common
+@pass_session
+def selftest(session: Session) -> None:
+    """Check this installation on known ground truth."""
+    from irkit.selftest import run
+
+    with tempfile.TemporaryDirectory(prefix="irkit-") as work, session.progress() as progress:
+        report = run(Path(work), progress=progress)
+    session.emit(report.as_dict(), "\n".join(report.lines()))
+    if not report.passed:
+        raise click.exceptions.Exit(int(ExitCode.INTERNAL))
+
+
+@cli.command(name="open")
+@click.argument("case_path", metavar="CASE", type=PATH)
+@common
+@pass_session
+def open_(session: Session, case_path: Path) -> None:
+    """Open the case on the screen."""
+    screens(case_path, session.clock)
