@@ -49,7 +49,7 @@ class MemberProbeSet(NoSignatures):
         nist_aml=("NISTAML.033",),
         owasp=("LLM02:2025",),
         statistics=(
-            Statistic(KEY, 25, ("prompts", "corpus"), {Technique.MEMBERSHIP_INFERENCE: 3.0}, 3.0),
+            Statistic(KEY, 10, ("prompts", "corpus"), {Technique.MEMBERSHIP_INFERENCE: 3.0}, 3.0),
         ),
     )
 

@@ -17,6 +17,8 @@ F64 = NDArray[np.float64]
 
 #: Below this p-value an actor that is not selected is still shown (tier C).
 SHOWN = 0.01
+#: Window size from which an actor has full weight.
+_FULL_SIZE = 25
 #: A technique is named alone only where the runner-up is this much less surprising.
 APART = 10.0
 #: Fraction of the smallest possible p-value that a fused score must reach to be shown where too
@@ -61,7 +63,7 @@ class Found:
 
 
 def select(court: Court, judged: Sequence[Judged], fdr: float) -> Found:
-    """Run Benjamini-Hochberg over all actors of all kinds and attribute what is left."""
+    """Run weighted Benjamini-Hochberg over all actors of all kinds and attribute the rest."""
     signatures = [signature for _, signature in court.scorer.registry.signatures()]
     bound = np.array([_signature_p(court, signature.key) for signature in signatures])
     p_all, where = [], []
@@ -78,7 +80,7 @@ def select(court: Court, judged: Sequence[Judged], fdr: float) -> Found:
         where.append(np.stack([np.full(len(rows), group), rows]))
     p = np.concatenate(p_all) if p_all else np.zeros(0)
     place = np.concatenate(where, axis=1) if where else np.zeros((2, 0), np.int64)
-    q = benjamini_hochberg(p)
+    q = benjamini_hochberg(p, _weights(judged, place))
     findings: list[Selected] = []
     tiers = dict.fromkeys((tier.value for tier in Tier), 0)
     chosen = 0
@@ -92,6 +94,21 @@ def select(court: Court, judged: Sequence[Judged], fdr: float) -> Found:
         tiers[finding.tier.value] += 1
     tiers[Tier.D.value] = len(p) - len({(f.group, f.unit) for f in findings})
     return Found(tuple(findings), len(p), chosen, tiers)
+
+
+def _weights(judged: Sequence[Judged], place: NDArray[np.int64]) -> F64:
+    """Weigh every level of the lattice alike, and windows below 25 queries by their size.
+
+    A log holds many more sessions than credentials, most of them a few calls long; unweighted, the
+    mere number of short sessions would hide an actor that shows on every level.
+    """
+    out = np.ones(place.shape[1])
+    for group, one in enumerate(judged):
+        mine = place[0] == group
+        if mine.any():
+            size = np.clip(one.bucket[place[1, mine]] / _FULL_SIZE, 1 / _FULL_SIZE, 1.0)
+            out[mine] = size / size.sum()
+    return out
 
 
 def _signed(judged: Sequence[Judged], place: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -151,7 +168,9 @@ def _unit(
         return out
     if best is None:
         return []
-    selected = q <= fdr and ranked
+    # Where many actors attack, a controlled share of false discoveries lets through p-values that
+    # would accuse an ordinary actor too easily on their own: both policies must agree.
+    selected = q <= fdr and p <= court.alpha and ranked
     if selected and one.e[unit] >= STRONG_E:
         tier = Tier.A
     elif selected:

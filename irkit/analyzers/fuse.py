@@ -65,14 +65,26 @@ def cauchy_by_group(p: F64, owner: NDArray[np.int64], count: int) -> F64:
     t = total / np.maximum(number, 1)
     safe = np.where(t == 0, 1.0, t)
     q = np.where(t > 0, np.arctan(1.0 / safe) / np.pi, 0.5 - np.arctan(t) / np.pi)
-    return np.where(number > 0, q, 1.0)
+    out = np.where(number > 0, q, 1.0)
+    # One p-value is its own combination, also where it is 1 and would be clipped.
+    single = number[owner] == 1
+    out[owner[single]] = p[single]
+    return out
 
 
-def benjamini_hochberg(p: F64) -> F64:
-    """Return BH-adjusted p-values (q-values) of one family."""
+def benjamini_hochberg(p: F64, weights: F64 | None = None) -> F64:
+    """Return BH-adjusted p-values (q-values) of one family.
+
+    Args:
+        p: p-values.
+        weights: prior weights, set without looking at the p-values; scaled to mean 1, they move
+            power between hypotheses and keep the false-discovery rate (Genovese et al. 2006).
+    """
     count = len(p)
     if not count:
         return np.zeros(0)
+    if weights is not None:
+        p = np.minimum(1.0, p * weights.mean() / weights)
     order = np.argsort(p, kind="stable")
     scaled = p[order] * count / np.arange(1, count + 1)
     q = np.empty(count)

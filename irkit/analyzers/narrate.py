@@ -28,8 +28,10 @@ _TECHNIQUE = {
 _TIER = {
     Tier.A: "the strongest grade: a pattern that ordinary use does not produce, or overwhelming "
     "evidence",
-    Tier.B: "selected among all tested actors with a controlled share of false discoveries",
-    Tier.C: "unusual, but not selected once the number of tested actors is accounted for",
+    Tier.B: "within the error rate per actor, and selected among all tested actors with a "
+    "controlled share of false discoveries",
+    Tier.C: "unusual, but not within both the error rate per actor and the share of false "
+    "discoveries",
     Tier.D: "descriptive only",
 }
 

@@ -52,12 +52,13 @@ SELECT q.record_id, q.source_id, q.entry_no, q.sub_no, epoch_us(q.event_time) AS
   q.credential_id AS credential, q.client_ip AS source_ip, s.session_key AS session,
   coalesce(q.operation, '') AS operation,
   coalesce(q.model_version, q.model_served, q.model_requested, '') AS model,
-  q.params_known IS TRUE AS params_known, q.temperature, q.max_tokens, q.n,
+  q.params_known IS TRUE AS params_known, q.temperature::FLOAT AS temperature,
+  q.max_tokens::FLOAT AS max_tokens,
   coalesce(q.has_logprobs, q.logprobs_requested, false) AS logprobs, q.echo IS TRUE AS echo,
-  coalesce(q.top_logprobs, 0) AS top_logprobs, coalesce(q.scalars_returned, 0) AS scalars,
-  coalesce(q.logit_bias_size, 0) AS bias_size, q.output_tokens,
-  coalesce(q.prompt_chars, 0) AS prompt_chars, coalesce(q.response_chars, 0) AS response_chars,
-  coalesce(q.turn_count, 1) AS turns, q.content_state, coalesce(q.user_agent, '') AS user_agent,
+  coalesce(q.scalars_returned, 0)::INTEGER AS scalars,
+  coalesce(q.logit_bias_size, 0) AS bias_size, q.output_tokens::FLOAT AS output_tokens,
+  coalesce(q.response_chars, 0)::FLOAT AS response_chars,
+  hash(coalesce(q.user_agent, '')) AS agent_key,
   {KEY.format("q.prompt_text_id")} AS prompt_key,
   {KEY.format("q.response_text_id")} AS response_key,
   hash(q.temperature, q.top_p, q.n, q.max_tokens, q.logprobs_requested, q.top_logprobs, q.echo,
@@ -147,14 +148,12 @@ def load_log(case: Case) -> QueryLog:
     columns = {
         name: frame[name].to_numpy()
         for name in (
-            *("params_known", "logprobs", "echo", "top_logprobs", "scalars", "bias_size"),
-            *("prompt_chars", "response_chars", "turns", "prompt_key", "response_key"),
-            *("model", "params_key", "fingerprint"),
+            *("params_known", "logprobs", "echo", "scalars", "bias_size", "response_chars"),
+            *("prompt_key", "response_key", "model", "params_key", "fingerprint", "agent_key"),
         )
     }
-    for name in ("temperature", "max_tokens", "n", "output_tokens"):
-        columns[name] = frame[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
-    columns["agent_key"] = frame["user_agent"].hash(seed=1).to_numpy()
+    for name in ("temperature", "max_tokens", "output_tokens"):
+        columns[name] = frame[name].fill_null(float("nan")).to_numpy()
     kinds = {UnitKind.SESSION: "session", UnitKind.CREDENTIAL: "credential"}
     kinds[UnitKind.SOURCE_IP] = "source_ip"
     return QueryLog(

@@ -140,15 +140,20 @@ def test_benjamini_hochberg_against_a_worked_example():
     p = np.array([0.01, 0.04, 0.03, 0.005, 0.8])
     assert benjamini_hochberg(p).tolist() == pytest.approx([0.025, 0.05, 0.05, 0.025, 0.8])
     assert benjamini_hochberg(np.zeros(0)).size == 0
+    assert benjamini_hochberg(p, np.full(5, 7.0)).tolist() == benjamini_hochberg(p).tolist()
+    heavy = np.array([1.0, 1.0, 1.0, 6.0, 1.0])
+    assert benjamini_hochberg(p, heavy)[3] == pytest.approx(5 * 0.005 * 2 / 6)
 
 
 def test_benjamini_hochberg_controls_the_false_discovery_rate():
     rng = np.random.default_rng(8)
     shares = []
-    for _ in range(300):
+    weights = rng.choice([0.1, 1.0, 3.0], 200)
+    for trial in range(400):
         null = rng.uniform(size=180)
         real = rng.uniform(size=20) * 1e-4
-        chosen = benjamini_hochberg(np.concatenate([null, real])) <= 0.1
+        p = np.concatenate([null, real])
+        chosen = benjamini_hochberg(p, weights if trial % 2 else None) <= 0.1
         shares.append(chosen[:180].sum() / max(1, chosen.sum()))
     assert np.mean(shares) <= 0.11
 

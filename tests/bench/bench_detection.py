@@ -98,22 +98,23 @@ def _report(
     baseline: Any,
 ) -> None:
     found = {
-        unit: (technique, p, kind)
-        for unit, technique, p, kind in case.rows(
-            "SELECT unit, technique, p_value, p_kind FROM finding WHERE unit_kind = 'credential'"
+        unit: (technique, p, kind, size)
+        for unit, technique, p, kind, size in case.rows(
+            "SELECT f.unit, f.technique, f.p_value, f.p_kind, max(d.calib_n) FROM finding f"
+            " JOIN detector_result d ON d.unit = f.unit AND d.unit_kind = f.unit_kind"
+            " WHERE f.unit_kind = 'credential' GROUP BY ALL"
         )
     }
-    size = min(baseline.size(bucket) for bucket in (1, 5, 10, 25, 50))
-    threshold = k_star(size, alpha) / (size + 1) * (1 + 1e-9) or alpha
+    sizes = [baseline.size(bucket) for bucket in (1, 5, 10, 25, 50)]
 
     def flagged(unit: str) -> bool:
-        hit = found.get(unit)
-        return hit is not None and (
-            hit[2] == "signature" or (hit[1] is not None and hit[1] <= threshold)
-        )
+        technique, p, kind, size = found.get(unit, ("", None, "", 0))
+        if not technique or kind == "signature" or p is None:
+            return kind == "signature"
+        return bool(p <= k_star(size, alpha) / (size + 1) * (1 + 1e-9))
 
     alarms = sum(flagged(unit) for unit in kinds)
-    say(f"calibrated on {size:,} actors, k* = {k_star(size, alpha)}, threshold {threshold:.2e}")
+    say(f"calibrated on {min(sizes):,} to {max(sizes):,} actors per window size")
     say(
         f"false alarms at {alpha:.0e}: {alarms} of {len(kinds):,} ordinary actors"
         f" ({interval(alarms, len(kinds))})"
