@@ -36,6 +36,9 @@ CUSTODY = "custody.jsonl"
 CONFIG = "case.toml"
 OWNER = "writer.json"
 
+#: Free bytes below which a failing write is put down to the disk.
+_LEAST_FREE = 8 << 20
+
 #: A damaged or foreign file must never make the engine reach out or load code.
 LOCKDOWN = (
     "SET autoinstall_known_extensions=false",
@@ -152,14 +155,21 @@ class Case:
         """Close the database; safe to call twice."""
         if self.writable:
             (self.path / OWNER).unlink(missing_ok=True)
-        self.con.close()
+        try:
+            self.con.close()
+        except duckdb.Error:
+            # After a fatal error (disk full while writing) there is nothing left to close.
+            pass
         shutil.rmtree(self.path / ".spill", ignore_errors=True)
 
     def __enter__(self) -> Case:
         return self
 
-    def __exit__(self, *_exc: object) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        told = storage_error(self.path, error)
         self.close()
+        if told is not None:
+            raise told from error
 
     # -- schema -------------------------------------------------------------------------------
 
@@ -289,6 +299,33 @@ class Case:
                 json.dumps(detail or {}, sort_keys=True),
             ],
         )
+
+
+def storage_error(path: Path, error: BaseException | None) -> StorageError | None:
+    """Turn a failure of the database into words, or return None where it is none of its own.
+
+    Args:
+        path: the case directory, whose disk is looked at.
+        error: what went wrong.
+    """
+    if not isinstance(error, duckdb.Error):
+        return None
+    text = str(error).lower()
+    try:
+        full = shutil.disk_usage(path).free < _LEAST_FREE
+    except OSError:
+        full = False
+    if full or "no space left" in text or "disk full" in text:
+        return StorageError(
+            f"{path}: the disk is full",
+            "free some space and give the same command again; finished work is kept",
+        )
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return StorageError(
+            f"{path}: the database reached its memory limit",
+            "raise memory_limit_mb in case.toml, or free disk space for spilling",
+        )
+    return None
 
 
 def _naive(instant: datetime) -> datetime:

@@ -10,6 +10,7 @@ import pytest
 
 from irkit.case import Case, Settings
 from irkit.case.schema import MIGRATIONS
+from irkit.case.store import storage_error
 from irkit.errors import CaseBusy, ExitCode, StorageError, UsageError
 from irkit.model import Stage
 
@@ -129,3 +130,30 @@ def test_writer_note_is_removed_on_close(tmp_path, clock):
         note = json.loads((path / "writer.json").read_text())
         assert note["pid"] > 0
     assert not (path / "writer.json").exists()
+
+
+def test_full_disk_is_named_and_the_case_still_opens(case, monkeypatch, clock):
+    path = case.path
+    case.close()
+
+    class Full:
+        free = 0
+
+    with (
+        pytest.raises(StorageError, match="disk is full") as caught,
+        monkeypatch.context() as patch,
+    ):
+        with Case.open(path, write=True, clock=clock) as again:
+            patch.setattr("irkit.case.store.shutil.disk_usage", lambda _path: Full)
+            raise duckdb.TransactionException("failed to commit")
+    assert "finished work is kept" in caught.value.hint
+    with Case.open(path, write=True, clock=clock) as again:
+        assert again.title == "Test case"
+
+
+def test_other_database_errors_keep_their_own_name(case):
+    assert storage_error(case.path, duckdb.BinderException("no such column")) is None
+    assert storage_error(case.path, ValueError("x")) is None
+    memory = storage_error(case.path, duckdb.OutOfMemoryException("out"))
+    assert memory is not None
+    assert "memory limit" in memory.message
