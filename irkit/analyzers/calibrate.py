@@ -81,7 +81,11 @@ class Promise:
 
     def text(self, *, generic: bool) -> str:
         """Word the promise for a report."""
-        whom = "simulated ordinary actors" if generic else "the ordinary actors it was built from"
+        whom = (
+            "the simulated ones that irkit carries"
+            if generic
+            else "those the calibration was made from"
+        )
         if self.k:
             words = (
                 f"Of ordinary actors like {whom}, at most {self.alpha:.2%} are flagged at this"

@@ -41,17 +41,30 @@ _LINKING = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Campaigns:
-    """Linked actors and the verdicts on their unions."""
+class Links:
+    """Which records belong to which campaign.
 
-    judged: Judged
-    members: list[list[str]]
+    Attributes:
+        code: campaign of every record (-1: none).
+        count: number of campaigns.
+        template: records of a campaign in the wording and with the settings that link its actors,
+            whether or not a detector finds them unusual (a target may be unknown to the model).
+    """
+
+    code: I64
+    count: int
+    template: NDArray[np.bool_]
 
 
-def link(court: Court) -> tuple[I64, int]:
-    """Return the campaign of every record (-1: none) and how many campaigns there are."""
+def link(court: Court) -> Links:
+    """Tie actors together through their unusual queries."""
     log = court.scorer.log
-    parts, keys = [], []
+    parts: list[I64] = []
+    keys: list[U64] = []
+    forms: list[U64] = []
+    prints, part = log.column("fingerprint"), log.log.part
+    ends = [(1, log.prompt("head")), (2, log.prompt("tail"))]
+    form = [mix(prints ^ mix(column + np.uint64(salt))) for salt, column in ends]
     for i, (_, statistic) in enumerate(court.scorer.statistics):
         if max(statistic.weights.values()) < _LINKING:
             continue
@@ -60,55 +73,73 @@ def link(court: Court) -> tuple[I64, int]:
         rows = np.flatnonzero((p <= UNUSUAL) & log.log.kept & log.has_prompts)
         if not rows.size:
             continue
-        settings = mix(log.column("fingerprint")[rows] + np.uint64(i + 1))
-        part = log.log.part[rows]
-        for salt, column in ((1, log.prompt("head")), (2, log.prompt("tail"))):
-            parts.append(part)
-            keys.append(mix(settings ^ mix(column[rows] + np.uint64(salt))))
-        often = np.bincount(part)[part] >= _LEAST_QUERIES
+        finder = np.uint64(i + 1)
+        for shared in form:
+            parts.append(part[rows])
+            keys.append(mix(shared[rows] + finder))
+            forms.append(shared[rows])
+        often = rows[np.bincount(part[rows])[part[rows]] >= _LEAST_QUERIES]
         parts.append(part[often])
-        keys.append(mix(settings[often] ^ mix(log.column("agent_key")[rows[often]])))
-    label = _components(parts, keys, int(log.log.part.max(initial=-1)) + 1)
-    return label[log.log.part], int(label.max(initial=-1)) + 1
+        keys.append(mix(mix(prints[often] ^ mix(log.column("agent_key")[often])) + finder))
+        forms.append(np.zeros(len(often), np.uint64))
+    label, linking = _components(parts, keys, int(part.max(initial=-1)) + 1)
+    code = label[part]
+    used = np.unique(np.concatenate(forms)[linking]) if forms else np.zeros(0, np.uint64)
+    used = used[used != 0]
+    template = (code >= 0) & (np.isin(form[0], used) | np.isin(form[1], used))
+    return Links(code, int(label.max(initial=-1)) + 1, template)
 
 
-def _components(parts: list[I64], keys: list[U64], count: int) -> I64:
-    """Tie actors that share a key; return a component number per actor (-1: fewer than three)."""
+def _components(parts: list[I64], keys: list[U64], count: int) -> tuple[I64, NDArray[np.bool_]]:
+    """Tie actors that share a key.
+
+    Returns:
+        Component number per actor (-1: fewer than three actors), and which of the (actor, key)
+        entries given hold a key that links.
+    """
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
     label = np.full(count, -1, np.int64)
     if not parts or not count:
-        return label
-    pairs = np.unique(
-        np.stack([np.concatenate(keys), np.concatenate(parts).view(np.uint64)]), axis=1
-    )
-    _, place, sharing = np.unique(pairs[0], return_inverse=True, return_counts=True)
+        return label, np.zeros(0, np.bool_)
+    key, actor = np.concatenate(keys), np.concatenate(parts)
+    _, place = np.unique(key, return_inverse=True)
+    pairs = np.unique(np.stack([place, actor]), axis=1)
+    sharing = np.bincount(pairs[0])
     fits = (sharing >= LEAST_ACTORS) & (sharing <= max(LEAST_ACTORS, _COMMON_SHARE * count))
-    chosen = fits[place]
-    actor, key = pairs[1, chosen].astype(np.int64), place[chosen]
-    if not actor.size:
-        return label
+    chosen = fits[pairs[0]]
+    if not chosen.any():
+        return label, np.zeros(len(key), np.bool_)
     size = count + len(sharing)
-    graph = coo_matrix((np.ones(len(actor), np.int8), (actor, key + count)), shape=(size, size))
+    ends = (pairs[1, chosen], pairs[0, chosen] + count)
+    graph = coo_matrix((np.ones(int(chosen.sum()), np.int8), ends), shape=(size, size))
     _, found = connected_components(graph, directed=False)
-    touched = np.unique(actor)
+    touched = np.unique(pairs[1, chosen])
     _, inverse, members = np.unique(found[touched], return_inverse=True, return_counts=True)
     large = members >= LEAST_ACTORS
     number = np.where(large, np.cumsum(large) - 1, -1)
     label[touched] = number[inverse]
-    return label
+    return label, fits[place]
+
+
+@dataclass(frozen=True, slots=True)
+class Campaigns:
+    """Linked actors: the verdicts on their unions, and the records that share the template."""
+
+    judged: Judged
+    template: NDArray[np.bool_]
 
 
 def campaigns(court: Court) -> Campaigns | None:
     """Link actors and retest every union."""
     import polars as pl
 
-    code, count = link(court)
+    links = link(court)
     log = court.scorer.log.log
-    if not count:
+    if not links.count:
         return None
-    code, names = _by_first_call(log, code, count)
+    code, names = _by_first_call(log, links.code, links.count)
     log.codes[UnitKind.CAMPAIGN] = code
     log.names[UnitKind.CAMPAIGN] = Names(pl.Series(names, dtype=pl.String))
     units = units_of(log, UnitKind.CAMPAIGN)
@@ -123,11 +154,7 @@ def campaigns(court: Court) -> Campaigns | None:
     # A union shows a signature where any member does; that is the member's finding, not the
     # campaign's.
     judged.signatures[:] = False
-    return Campaigns(judged, [members_of(log, units.rows[a:b]) for a, b in _spans(units.bounds)])
-
-
-def _spans(bounds: I64) -> list[tuple[int, int]]:
-    return list(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True))
+    return Campaigns(judged, links.template)
 
 
 def _by_first_call(log: QueryLog, code: I64, count: int) -> tuple[I64, list[str]]:

@@ -141,7 +141,7 @@ class Features:
             return prompt_features(*job)
 
         results = self._map(work, self._prompt_blocks(keys, part))
-        return _columns(results, len(keys), (Shapes, Relations)), pair
+        return _columns(results or [work((_no_text(), part))], (Shapes, Relations)), pair
 
     def _prompt_blocks(self, keys: U64, part: I64) -> Iterator[tuple[pa.Array, I64]]:
         import pyarrow as pa
@@ -211,7 +211,7 @@ class Features:
 
         results = self._map(lambda texts: (response_features(texts),), jobs())
         key = np.concatenate(keys) if keys else np.zeros(0, np.uint64)
-        columns = _columns(results, len(key), (Responses,))
+        columns = _columns(results or [(response_features(_no_text()),)], (Responses,))
         order = np.argsort(key, kind="stable")
         return key[order], {name: values[order] for name, values in columns.items()}
 
@@ -360,10 +360,18 @@ def _last_boundary(part: I64) -> int:
     return int(np.searchsorted(part, part[-1], side="left"))
 
 
-def _columns(results: list[Any], count: int, kinds: tuple[type, ...]) -> dict[str, NDArray[Any]]:
+def _no_text() -> pa.Array:
+    import pyarrow as pa
+
+    return pa.array([], pa.string())
+
+
+def _columns(results: list[Any], kinds: tuple[type, ...]) -> dict[str, NDArray[Any]]:
+    """Concatenate the fields of per-block results."""
     out: dict[str, NDArray[Any]] = {}
     for position, kind in enumerate(kinds):
         for field in fields(kind):
-            parts = [getattr(result[position], field.name) for result in results]
-            out[field.name] = np.concatenate(parts) if parts else np.zeros(count, np.int64)
+            out[field.name] = np.concatenate(
+                [getattr(result[position], field.name) for result in results]
+            )
     return out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from irkit.errors import UsageError
@@ -34,6 +35,9 @@ _TIER = {
     "discoveries",
     Tier.D: "descriptive only",
 }
+
+
+_NUMBER = re.compile(r"\d+")
 
 
 def number(p: float | None) -> str:
@@ -121,17 +125,34 @@ def explain(case: Case, finding_id: str) -> list[str]:
 
 def _which(case: Case, row: dict[str, Any], finding_id: str) -> list[str]:
     reasons = case.rows(
-        "SELECT q.reason, count(*) AS n FROM query_evidence q JOIN"
+        "SELECT q.reason FROM query_evidence q JOIN"
         " (SELECT unnest(evidence_record_ids) AS record_id FROM finding WHERE finding_id = ?) e"
-        " USING (record_id) WHERE q.reason <> '' GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 6",
+        " USING (record_id) WHERE q.reason <> '' ORDER BY q.reason",
         [finding_id],
     )
-    if not reasons:
+    alike: dict[str, list[list[int]]] = {}
+    for (reason,) in reasons:
+        form = _NUMBER.sub("#", reason)
+        alike.setdefault(form, []).append([int(n) for n in _NUMBER.findall(reason)])
+    if not alike:
         return []
-    listed = "; ".join(f"{count} of them: {reason}" for reason, count in reasons)
+    ordered = sorted(alike.items(), key=lambda item: (-len(item[1]), item[0]))[:6]
+    listed = "; ".join(f"{len(found)} of them: {_ranged(form, found)}" for form, found in ordered)
     return [
         f"Which queries: the {row['shown']} most telling ones are listed as evidence; {listed}."
     ]
+
+
+def _ranged(form: str, numbers: list[list[int]]) -> str:
+    """Put the range of each number back into a form of words."""
+    columns = iter(zip(*numbers, strict=True))
+
+    def put(_: re.Match[str]) -> str:
+        column = next(columns)
+        low, high = min(column), max(column)
+        return f"{low}" if low == high else f"{low} to {high}"
+
+    return re.sub("#", put, form)
 
 
 def _compared(case: Case, row: dict[str, Any], facts: dict[str, Any]) -> list[str]:

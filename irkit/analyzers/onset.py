@@ -86,13 +86,11 @@ def span(p: F64) -> Span | None:
     start, low, high, gain = onset(p[: end + 1], drop)
     tail = onset(p[start:][::-1], drop)
     flip = len(p) - 1
-    return Span(
-        start,
-        low,
-        high,
-        flip - tail[0],
-        flip - tail[2],
-        flip - tail[1],
-        gain,
-        ordinary,
-    )
+    end, end_low, end_high = flip - tail[0], flip - tail[2], flip - tail[1]
+    if drop == DROP:
+        # In an undiluted attack every query shows something, so its first and last do, too; a
+        # query that shows nothing (p = 1) may lie days away in another session.
+        shows = np.flatnonzero(p < 1.0)
+        low = min(start, int(shows[np.searchsorted(shows, low)]))
+        end_high = max(end, int(shows[np.searchsorted(shows, end_high, side="right") - 1]))
+    return Span(start, low, high, end, end_low, end_high, gain, ordinary)

@@ -98,7 +98,8 @@ def replay(
         case.clear("detector_result", "query_evidence", "finding", "calibration")
         for one in judged:
             case.append("detector_result", verdict_rows.detector_results(court, one))
-        findings, evidence = verdict_rows.findings(case, court, judged, found)
+        template = linked.template if linked else None
+        findings, evidence = verdict_rows.findings(case, court, judged, found, template)
         case.append("query_evidence", evidence)
         case.append("finding", findings)
         case.append("calibration", _calibration(facts))

@@ -166,16 +166,28 @@ class _Curve:
 
 
 def findings(
-    case: Case, court: Court, judged: Sequence[Judged], found: Found
+    case: Case,
+    court: Court,
+    judged: Sequence[Judged],
+    found: Found,
+    template: NDArray[np.bool_] | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the finding rows and the query-evidence rows."""
+    """Return the finding rows and the query-evidence rows.
+
+    Args:
+        case: the case, for request ids.
+        court: what was judged with.
+        judged: verdicts by kind of actor.
+        found: what was selected.
+        template: records in the wording that links a campaign; its first and last use bound it.
+    """
     import polars as pl
 
     rows, marked = [], []
     for finding in found.findings:
         one = judged[finding.group]
         curve = _curve(court, one, finding)
-        rows.append(_finding(court, one, finding, curve))
+        rows.append(_finding(court, one, finding, curve, template))
         marked.append(curve)
     frame = pl.DataFrame(rows, schema=_schema())
     return (
@@ -246,11 +258,22 @@ def _curve(court: Court, one: Judged, finding: Selected) -> _Curve:
     return _Curve(rows, strong, np.minimum(1.0, value * len(strong)))
 
 
-def _finding(court: Court, one: Judged, finding: Selected, curve: _Curve) -> dict[str, Any]:
+def _finding(
+    court: Court,
+    one: Judged,
+    finding: Selected,
+    curve: _Curve,
+    template: NDArray[np.bool_] | None,
+) -> dict[str, Any]:
     scorer = court.scorer
     time = scorer.log.log.time[curve.rows]
     name = str(_unit_names(court, one, one.units.code[[finding.unit]])[0])
     begin, low, high, end = _when(curve.p)
+    if template is not None and one.kind is UnitKind.CAMPAIGN:
+        uses = np.flatnonzero(template[curve.rows])
+        if uses.size:
+            first, last = int(uses[0]), int(uses[-1])
+            begin, low, end = min(begin, first), min(low, first), max(end, last)
     # Retries are queries that were made, though they count once in every statistic.
     codes = scorer.log.log.codes[one.kind]
     queries = int((codes == one.units.code[finding.unit]).sum())

@@ -54,7 +54,8 @@ def test_discrete_p_with_ones_and_a_floor():
     p[20:45] = 1 / 3001
     found = span(p)
     assert (found.start, found.end) == (20, 44)
-    assert 19 <= found.start_low <= 20 == found.start_high
+    assert found.start_low == found.start_high == 20
+    assert found.end_low == found.end_high == 44
 
 
 def test_no_change_and_no_queries():
