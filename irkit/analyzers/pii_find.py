@@ -25,16 +25,30 @@ SCHEMA = {
 }  # fmt: skip
 
 #: Bytes searched at once.
-_CHUNK = 2 << 20
-_DIGIT = np.zeros(256, np.bool_)
-_DIGIT[48:58] = True
-_LETTER = np.zeros(256, np.bool_)
-_LETTER[65:91] = _LETTER[97:123] = True
-_BLANK = np.zeros(256, np.bool_)
-_BLANK[[0, 9, 10, 11, 12, 13, 32]] = True
-#: Ends a run of a secret's characters.
-_CUT = _BLANK.copy()
-_CUT[[ord(c) for c in "\"'`,;<>()[]{}"]] = True
+_CHUNK = 6 << 20
+#: What a byte is, as bits, in one table for ``bytes.translate``.
+_DIGIT, _LETTER, _BLANK, _CUT, _AT, _DOT, _COLON = (1 << bit for bit in range(7))
+
+
+def _kinds() -> bytes:
+    kinds = bytearray(256)
+    for byte in range(256):
+        char = chr(byte)
+        if "0" <= char <= "9":
+            kinds[byte] |= _DIGIT
+        elif char.isascii() and char.isalpha():
+            kinds[byte] |= _LETTER
+        elif char in "\0\t\n\v\f\r ":
+            # Ends a word, and a run of a secret's characters.
+            kinds[byte] |= _BLANK | _CUT
+        elif char in "\"'`,;<>()[]{}":
+            kinds[byte] |= _CUT
+        elif char in "@.:":
+            kinds[byte] |= {"@": _AT, ".": _DOT, ":": _COLON}[char]
+    return bytes(kinds)
+
+
+_KINDS = _kinds()
 
 
 def find_identifiers(texts: Sequence[str]) -> pl.DataFrame:
@@ -61,7 +75,7 @@ def find_identifiers(texts: Sequence[str]) -> pl.DataFrame:
 @dataclass(frozen=True, slots=True)
 class _Chunk:
     raw: bytes
-    data: U8
+    kinds: U8
     bounds: I64
     blanks: I64
     characters: Characters
@@ -73,8 +87,8 @@ def _in_chunk(texts: Sequence[str], first: int) -> list[tuple[object, ...]]:
     bounds = np.fromiter(
         accumulate((len(piece) + 1 for piece in encoded), initial=0), np.int64, len(encoded) + 1
     )
-    data = np.frombuffer(raw, np.uint8)
-    chunk = _Chunk(raw, data, bounds, np.flatnonzero(_BLANK[data]), Characters(raw))
+    kinds = np.frombuffer(raw.translate(_KINDS), np.uint8)
+    chunk = _Chunk(raw, kinds, bounds, np.flatnonzero((kinds & _BLANK) != 0), Characters(raw))
     rows: list[tuple[object, ...]] = []
     for name, searches in SEARCHES.items():
         begin, end, margin = _PLACES[name](chunk)
@@ -134,12 +148,11 @@ def _segments(
         near = (word >= high) & (word - high < 200)
         high = np.where(near, np.minimum(word, chunk.bounds[text + 1] - 1), high)
     # A character must not be cut.
+    data = np.frombuffer(chunk.raw, np.uint8)
+    last = len(data) - 1
     for _ in range(3):
-        low = low - ((chunk.data[np.minimum(low, len(chunk.data) - 1)] & 0xC0) == 0x80)
-        inside = high < len(chunk.data)
-        high = high + (
-            inside & ((chunk.data[np.minimum(high, len(chunk.data) - 1)] & 0xC0) == 0x80)
-        )
+        low = low - ((data[np.minimum(low, last)] & 0xC0) == 0x80)
+        high = high + ((high <= last) & ((data[np.minimum(high, last)] & 0xC0) == 0x80))
     order = np.argsort(low, kind="stable")
     low, high, text = low[order], high[order], text[order]
     reach = np.maximum.accumulate(high)
@@ -171,7 +184,7 @@ def _close(at: I64, count: int, width: int) -> tuple[I64, I64]:
 
 
 def _digits(chunk: _Chunk) -> Places:
-    begin, end = _close(np.flatnonzero(_DIGIT[chunk.data]), 6, 26)
+    begin, end = _close(np.flatnonzero((chunk.kinds & _DIGIT) != 0), 5, 24)
     text = np.searchsorted(chunk.bounds, begin, "right")
     same = end <= chunk.bounds[text]
     begin, end, text = begin[same], end[same], text[same]
@@ -184,32 +197,39 @@ def _digits(chunk: _Chunk) -> Places:
 
 
 def _ats(chunk: _Chunk) -> Places:
-    at = np.flatnonzero(chunk.data == 64)
+    at = np.flatnonzero((chunk.kinds & _AT) != 0)
     return at, at + 1, (70, 270)
 
 
 def _dots(chunk: _Chunk) -> Places:
-    return _literal(
-        chunk, (b" dot ", b"dot)", b"dot]", b"dot}", b" DOT ", b"DOT)", b"DOT]"), (160, 60)
-    )
+    at = _triples(chunk, b"dot")
+    return at, at + 3, (160, 60)
+
+
+def _triples(chunk: _Chunk, word: bytes) -> I64:
+    """Places of three bytes; comparing arrays is several times faster than ``bytes.find``."""
+    data = np.frombuffer(chunk.raw, np.uint8)
+    hit = (data[:-2] == word[0]) & (data[1:-1] == word[1]) & (data[2:] == word[2])
+    return np.flatnonzero(hit)
 
 
 def _addresses(chunk: _Chunk) -> Places:
-    dots = np.flatnonzero((chunk.data[1:-1] == 46) & _DIGIT[chunk.data[:-2]]) + 1
+    dots = np.flatnonzero((chunk.kinds & _DOT) != 0)
+    dots = dots[(chunk.kinds[np.maximum(dots - 1, 0)] & _DIGIT) > 0]
     begin, end = _close(dots, 3, 10)
-    colons = np.flatnonzero(chunk.data == 58)
+    colons = np.flatnonzero((chunk.kinds & _COLON) != 0)
     begin6, end6 = _close(colons, 3, 13)
     return np.concatenate([begin, begin6]), np.concatenate([end, end6]), (8, 44)
 
 
 def _mixed(chunk: _Chunk) -> Places:
     """Runs of at least eight characters, with letters and digits, that could be a secret."""
-    cut = np.flatnonzero(_CUT[chunk.data])
+    cut = np.flatnonzero((chunk.kinds & _CUT) != 0)
     begin = np.concatenate([[0], cut + 1])
-    end = np.append(cut, len(chunk.data))
+    end = np.append(cut, len(chunk.kinds))
     long = end - begin >= 8
     begin, end = begin[long], end[long]
-    digits = np.flatnonzero(_DIGIT[chunk.data])
+    digits = np.flatnonzero((chunk.kinds & _DIGIT) != 0)
     some = np.searchsorted(digits, begin) < np.searchsorted(digits, end)
     begin, end = begin[some], end[some]
     if not len(begin):
@@ -217,24 +237,16 @@ def _mixed(chunk: _Chunk) -> Places:
     # Letters are counted inside the few runs that are left, not over all bytes.
     size = end - begin
     into = np.arange(int(size.sum())) - np.repeat(np.cumsum(size) - size, size)
-    letter = _LETTER[chunk.data[np.repeat(begin, size) + into]]
+    letter = (chunk.kinds[np.repeat(begin, size) + into] & _LETTER) > 0
     some = np.add.reduceat(letter, np.cumsum(size) - size, dtype=np.int64) >= 3
     return begin[some], end[some], (48, 4)
 
 
 def _blocks(chunk: _Chunk) -> Places:
-    return _literal(chunk, (b"PRIVATE KEY",), (40, 20_000))
-
-
-def _literal(chunk: _Chunk, words: tuple[bytes, ...], margin: tuple[int, int]) -> Places:
-    found: list[int] = []
-    for word in words:
-        at = chunk.raw.find(word)
-        while at >= 0:
-            found.append(at)
-            at = chunk.raw.find(word, at + len(word))
-    begin = np.array(sorted(found), np.int64)
-    return begin, begin + 1, margin
+    at = _triples(chunk, b"KEY")
+    real = [i for i in at.tolist() if chunk.raw.startswith(b"PRIVATE KEY", max(0, i - 8))]
+    begin = np.array(real, np.int64)
+    return begin, begin + 1, (48, 20_000)
 
 
 _PLACES: dict[str, Callable[[_Chunk], Places]] = {

@@ -11,11 +11,20 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import phonenumbers
 
 from irkit.analyzers.pii_numbers import COUNTRY_OF, identify, is_card, is_iban, is_nino
-from irkit.analyzers.secrets import NAMED, SECRETS, Found, find_blocks, find_named, find_tokens
+from irkit.analyzers.secrets import (
+    NAMED,
+    SECRETS,
+    TOKENS,
+    Found,
+    find_blocks,
+    find_named,
+    find_tokens,
+)
 
 #: Characters before a number in which a word may name it.
 _WINDOW = 48
@@ -29,6 +38,7 @@ IDENTIFIERS = (
     | SECRETS
 )
 
+_URL_USER = re.compile(r"://[^\s/:@]{1,64}:$")
 _NOT_DIGIT = re.compile(r"\D")
 _EMAIL = re.compile(
     r"(?<![\w.+/=-])[\w.!#$%&'*+/=?^`{|}~-]{1,64}@(?:[\w](?:[\w-]{0,61}[\w])?\.){1,8}[^\W\d_]{2,24}"
@@ -89,7 +99,7 @@ _PHONE_WORDS = frozenset(
 #: Shapes that are read as a telephone number without a word: North America's, and a trunk zero or
 #: an area code in brackets with grouped digits.
 _SHAPED = re.compile(
-    r"\(?\d{3}\)?[-. ]\d{3}[-. ]\d{4}|\(?0\d{1,4}\)?[ /-]\d{2,8}(?:[ -]\d{2,8}){0,4}"
+    r"\(?\d{3}\)?[-. ]\d{3}[-. ]\d{4}|\(?0[1-9]\d{0,3}\)?[ /-]\d{2,8}(?:[ -]\d{2,8}){0,4}"
     r"|\(\d{2,4}\) ?\d{3}[- ]?\d{3,5}"
 )
 _WORD = re.compile(r"[^\W\d_][\w-]*")
@@ -123,6 +133,8 @@ def _emails(text: str) -> Iterator[Hit]:
         if not local or ".." in trimmed:
             continue
         start = found.end() - len(trimmed)
+        if _URL_USER.search(text, max(0, start - 80), start):
+            continue  # «scheme://user:password@host»
         yield Hit(start, found.end(), "EMAIL_ADDRESS", "irkit-email", 1.0, email_key(trimmed))
 
 
@@ -163,19 +175,27 @@ def _numbers(text: str) -> Iterator[Hit]:
             yield from _phone(value, start, digits, nearby)
 
 
+@lru_cache(maxsize=20_000)
+def _international(digits: str) -> tuple[str, float] | None:
+    """Canonical form of an international number, and how sure it is; None where it is none."""
+    try:
+        number = phonenumbers.parse("+" + digits, None)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_possible_number(number):
+        return None
+    # Ranges not given out (yet) are possible but not valid.
+    score = 1.0 if phonenumbers.is_valid_number(number) else 0.8
+    return f"+{number.country_code}{number.national_number}", score
+
+
 def _phone(value: str, start: int, digits: str, nearby: frozenset[str]) -> Iterator[Hit]:
     named = not nearby.isdisjoint(_PHONE_WORDS)
     if value.startswith("+") or (digits.startswith("00") and len(digits) > 10):
-        try:
-            number = phonenumbers.parse("+" + digits.lstrip("0"), None)
-        except phonenumbers.NumberParseException:
-            return
-        if not phonenumbers.is_possible_number(number):
-            return
-        valid = phonenumbers.is_valid_number(number)
-        key = f"+{number.country_code}{number.national_number}"
-        score = 1.0 if valid else 0.8
-        yield Hit(start, start + len(value), "PHONE_NUMBER", "phonenumbers", score, key)
+        found = _international(digits.lstrip("0"))
+        if found is not None:
+            key, score = found
+            yield Hit(start, start + len(value), "PHONE_NUMBER", "phonenumbers", score, key)
         return
     shaped = _SHAPED.fullmatch(value) is not None
     if not 7 <= len(digits) <= 13 or not (named or shaped) or _looks_like_date(value):
@@ -276,7 +296,7 @@ SEARCHES: dict[str, tuple[tuple[Search, str], ...]] = {
     "dot": ((_spelled_emails, ""),),
     "address": ((_addresses, ""),),
     "mixed": (
-        (_secrets(find_tokens), ""),
+        (_secrets(find_tokens), TOKENS),
         (_secrets(find_named), NAMED),
         (_wallets, r"[A-Za-z0-9]{26}"),
     ),

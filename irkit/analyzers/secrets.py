@@ -32,7 +32,7 @@ _PLUGINS: tuple[tuple[str, str, str], ...] = (
 
 #: Bounded patterns of our own: entity type, recogniser, pattern (group 1 is the secret if there).
 _OWN: tuple[tuple[str, str, re.Pattern[str]], ...] = (
-    ("PASSWORD", "irkit-url-password", re.compile(r"://[^\s/:@]{1,64}:([^\s/@]{3,128})@")),
+    ("PASSWORD", "irkit-url-password", re.compile(r"://[^\s\x00/:@]{1,64}:([^\s\x00/@]{3,128})@")),
     (
         "ACCESS_TOKEN",
         "irkit-jwt",
@@ -51,15 +51,21 @@ NAMED = (
     r"(?i)pass(?:word|wd|wort|phrase|code)|pwd|secret|token|(?:api|access|auth)[_ -]?key"
     r"|service key|contrase|mot de passe|κωδικ|парол|hasł|salasana|lösen|wachtw"
 )
+#: The same for :func:`find_tokens`.
+TOKENS = (
+    r"AKIA|ASIA|ABIA|ACCA|A3T[A-Z0-9]|(?i:aws)|eyJ|gh[pousr]_|gl[a-z]+-|GR1348941|xox[abeoprs]"
+    r"|sk-|[sr]k_live|_(?:test|live|prod|key|sec)_|whs|npm_|pypi-|sq0|SG\.|AccountKey"
+    r"|hooks\.slack|AKC|AP[0-9A-F]|\d:[0-9A-Za-z_-]{30}|://[^\s\x00/:@]+:[^\s\x00/@]+@"
+)
 _KEY_BLOCK = re.compile(
-    r"-----BEGIN ([A-Z ]*PRIVATE KEY(?: BLOCK)?)-----[^-]{0,20000}(?:-----END \1-----)?"
+    r"-----BEGIN ([A-Z ]*PRIVATE KEY(?: BLOCK)?)-----[^-\x00]{0,20000}(?:-----END \1-----)?"
 )
 _NAMED = re.compile(
     r"(?P<word>(?:pass(?:word|wd|wort|phrase|code)|pwd|secret|token|api[_ -]?key"
     r"|access[_ -]?key|auth[_ -]?key|service key|contraseña|contrasena|mot de passe|κωδικός|парола"
     r"|hasło|salasana|lösenord|wachtwoord)\w{0,12}\b)"
     r"(?P<link>[\"'`\]]{0,2}\s{0,3}(?:=>|:=|={1,3}|:|->|—|–|-)\s{0,3}|\s+(?:is|was|ist|est|es|è|on|är)"
-    r"\s*:?\s+|\s+)(?P<quote>[\"'`]?)(?P<value>[^\s\"'`,;<>()\[\]{}]{6,200})",
+    r"\s*:?\s+|\s+)(?P<quote>[\"'`]?)(?P<value>[^\s\x00\"'`,;<>()\[\]{}]{6,200})",
     re.IGNORECASE,
 )
 _GENERIC = re.compile(

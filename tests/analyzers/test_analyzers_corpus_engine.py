@@ -126,7 +126,7 @@ def test_repetitive_kgrams_are_marked() -> None:
     assert degenerate(values, 5).nonzero()[0].tolist() == [0, 1, 6, 7]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.integers(0, 10**9))
 def test_every_certain_run_is_found_and_nothing_else_is_called_one(seed: int) -> None:
     """Texts stitched from pieces of documents, so that runs overlap, repeat and touch edges."""

@@ -103,7 +103,7 @@ def test_short_phrases_of_the_prompt_hide_nothing(incident, words) -> None:
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.integers(0, 10**9))
 def test_masking_equals_a_plain_search(incident, case: Case, tmp_path, seed: int) -> None:
