@@ -97,8 +97,8 @@ def test_stage_is_done_only_for_the_same_inputs(case):
 
 
 def test_append_by_name_leaves_missing_columns_null(case):
-    case.append("corpus_doc", pl.DataFrame({"chars": [3], "doc_id": ["d"]}))
-    assert case.rows("SELECT doc_id, subject_id, chars FROM corpus_doc") == [("d", None, 3)]
+    case.append("session", pl.DataFrame({"queries": [3], "kind": ["logged"], "session_key": ["s"]}))
+    assert case.rows("SELECT session_key, client_ip, queries FROM session") == [("s", None, 3)]
 
 
 @pytest.mark.parametrize("name", ["text; DROP TABLE text", 'a"b', ""])
@@ -142,10 +142,10 @@ def test_full_disk_is_named_and_the_case_still_opens(case, monkeypatch, clock):
     with (
         pytest.raises(StorageError, match="disk is full") as caught,
         monkeypatch.context() as patch,
+        Case.open(path, write=True, clock=clock),
     ):
-        with Case.open(path, write=True, clock=clock) as again:
-            patch.setattr("irkit.case.store.shutil.disk_usage", lambda _path: Full)
-            raise duckdb.TransactionException("failed to commit")
+        patch.setattr("irkit.case.store.shutil.disk_usage", lambda _path: Full)
+        raise duckdb.TransactionException("failed to commit")
     assert "finished work is kept" in caught.value.hint
     with Case.open(path, write=True, clock=clock) as again:
         assert again.title == "Test case"
