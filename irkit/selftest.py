@@ -66,18 +66,23 @@ def run(work: Path, *, progress: Callable[[Progress], None] | None = None) -> Re
     clock = fixed_clock(flow.SAMPLE_NOW)
     with flow.open_demo_case(work / "sample.irkit", clock=clock) as case:
         flow.demo(case, work / "out", progress=progress)
-        built = frozenset(row["name"] for row in flow.catalogue("detectors")[0])
+        built = detectors()
     expected = json.loads((flow.sample_dir() / "expected.json").read_text("utf-8"))
     return score(expected, work / "out", built)
 
 
-def score(expected: dict[str, Any], out: Path, detectors: frozenset[str]) -> Report:
+def detectors() -> frozenset[str]:
+    """Return the names of everything that can find an attack: detectors and campaign linking."""
+    return frozenset(row["name"] for row in flow.catalogue("detectors")[0]) | {"campaign_link"}
+
+
+def score(expected: dict[str, Any], out: Path, built: frozenset[str]) -> Report:
     """Score export files against ground truth.
 
     Args:
         expected: the sample's ``expected.json``.
         out: directory of the export files.
-        detectors: names of the detectors that are built; an attack family that none of them
+        built: names of the detectors that are built; an attack family that none of them
             covers is reported but cannot fail.
     """
     findings = _lines(out / "findings.jsonl")
@@ -86,7 +91,7 @@ def score(expected: dict[str, Any], out: Path, detectors: frozenset[str]) -> Rep
     return Report(
         (
             *_ingest(expected, _lines(out / "evidence.jsonl")),
-            *_attacks(expected, findings, detectors),
+            *_attacks(expected, findings, built),
             _ordinary(expected, findings),
             *_leaks(expected, exposures),
             *_subjects(expected, subjects),
@@ -121,7 +126,7 @@ def _ingest(expected: dict[str, Any], sources: list[dict[str, Any]]) -> list[Ass
 
 
 def _attacks(
-    expected: dict[str, Any], findings: list[dict[str, Any]], detectors: frozenset[str]
+    expected: dict[str, Any], findings: list[dict[str, Any]], built: frozenset[str]
 ) -> list[Assertion]:
     accused: dict[str, set[str]] = {}
     for finding in findings:
@@ -132,11 +137,10 @@ def _attacks(
     for actor in expected["attack_actors"]:
         units = actor.get("members") or [actor["unit"]]
         hits = [unit for unit in units if actor["technique"] in accused.get(unit, ())]
-        covered = not detectors.isdisjoint(actor["covered_by"])
+        covered = not built.isdisjoint(actor["covered_by"])
         if actor["unit_kind"] == "campaign":
             # A campaign's members are too small to be judged alone; most must be named.
             held = len(hits) >= 0.9 * len(units)
-            covered = "campaign_link" in detectors
             measured = f"{len(hits)} of {len(units)} credentials named"
         else:
             held = bool(hits)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 
 from irkit import flow
 from irkit.packet.export import FILES
-from irkit.selftest import score
+from irkit.selftest import detectors, score
 
 
 def demo(out: Path) -> subprocess.CompletedProcess[str]:
@@ -49,14 +50,12 @@ def test_demo_leaves_export_packet_and_case(first):
 
 
 def test_every_promise_holds_on_the_ground_truth(first, expected):
-    detectors = frozenset(row["name"] for row in flow.catalogue("detectors")[0])
-    report = score(expected, first[0], detectors)
+    report = score(expected, first[0], detectors())
     assert report.passed, "\n".join(report.lines())
 
 
 def test_score_notices_broken_detection_and_counting(first, expected, tmp_path):
     """The scoring itself can fail: without findings, without exposures, and with echoes counted."""
-    detectors = frozenset(row["name"] for row in flow.catalogue("detectors")[0])
     for name in FILES:
         (tmp_path / name).write_bytes((first[0] / name).read_bytes())
     (tmp_path / "findings.jsonl").write_text("")
@@ -65,7 +64,7 @@ def test_score_notices_broken_detection_and_counting(first, expected, tmp_path):
         row["provenance"] = "memorised" if row["provenance"] == "echo" else "echo"
     (tmp_path / "exposures.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (tmp_path / "subjects.jsonl").write_text("")
-    failed = {a.name for a in score(expected, tmp_path, detectors).assertions if not a.held}
+    failed = {a.name for a in score(expected, tmp_path, detectors()).assertions if not a.held}
     assert {"attack prefix_probing", "verbatim leaks", "echoes", "people recalled"} <= failed
 
 
@@ -140,20 +139,13 @@ def flow_verify(path: Path) -> subprocess.CompletedProcess[str]:
 
 def test_no_leaked_address_or_phone_stands_in_clear_in_any_output(first):
     """Everything but the case itself: exports, packet JSON and annexes carry masks only."""
-    from irkit.analyzers.corpus import load_corpus  # noqa: F401 - proves the corpus is readable
-
-    subjects = (flow.sample_dir() / "subjects.csv").read_text("utf-8").splitlines()
-    head = subjects[0].split(",")
-    values = {
-        row.split(",")[head.index("email")]
-        for row in subjects[1:]
-        if "@" in row.split(",")[1:].__str__()
-    }
-    values = {value for value in values if "@" in value}
-    assert len(values) > 200
+    with (flow.sample_dir() / "subjects.csv").open(encoding="utf-8", newline="") as register:
+        people = [row for row in csv.DictReader(register) if row.get("email")]
+    values = {row[column] for row in people for column in ("email", "phone", "iban") if row[column]}
+    assert len(values) > 400
     for path in first[0].rglob("*"):
-        if not path.is_file() or "sample.irkit" in path.parts or path.suffix in (".pdf", ".age"):
+        if not path.is_file() or "sample.irkit" in path.parts or path.suffix == ".pdf":
             continue
         text = path.read_text("utf-8", errors="replace")
-        shown = [value for value in values if value in text]
-        assert not shown, f"{path.name} shows {len(shown)} addresses"
+        shown = sum(value in text for value in values)
+        assert not shown, f"{path.name} shows {shown} personal values"
