@@ -169,6 +169,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("first", ("home",), "First", "Jump to the first query", ("replay",)),
     Action("last", ("end",), "Last", "Jump to the last query", ("replay",)),
     Action("why", ("w",), "Why", "Show why this actor was flagged", ("replay",), True),
+    Action("history", ("e",), "History", "Show or hide earlier messages", ("replay",)),
     Action("pick_actor", ("a",), "Actor", "Choose another actor", ("replay",)),
     Action(
         "reveal",

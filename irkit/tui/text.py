@@ -147,8 +147,9 @@ def size(value: int) -> str:
 
 def p_value(value: float | None, kind: str | None) -> str:
     """Write a p-value, or why there is none."""
-    if value is None:
-        return {"signature": "signature", "rank_only": "rank only"}.get(kind or "", "–")
+    named = {"signature": "signature", "rank_only": "rank only"}.get(kind or "")
+    if named is not None or value is None:
+        return named or "–"
     return f"{value:.1e}" if value < 0.001 else f"{value:.3f}"
 
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from textual.content import Content
 
-from irkit.case.views import ActorRow, DetectorRow, EvidenceMark, FindingDetail
+from irkit.case.views import (
+    ActorRow,
+    DeadlineRow,
+    DetectorRow,
+    EvidenceMark,
+    FindingDetail,
+    ObligationRow,
+)
 from irkit.tui.text import clean, line, mask_addresses, number, p_value, stamp
 from irkit.tui.theme import DETECTOR, TIER
 
@@ -66,7 +73,7 @@ def finding_lines(finding: FindingDetail) -> Content:
     odds = p_value(finding.p_value, finding.p_kind)
     parts.append(
         (
-            f"\np {odds} ({line(finding.p_kind).replace('_', ' ')}),"
+            f"\n{odds if finding.p_kind in ('signature', 'rank_only') else 'p ' + odds},"
             f" {number(finding.queries)} queries",
             "$muted",
         )
@@ -86,7 +93,10 @@ def detector_lines(rows: tuple[DetectorRow, ...]) -> Content:
     if not rows:
         return Content.styled("No detector results for this actor.", "$muted")
     parts: list[Content] = []
+    useless = [detector(row.detector) for row in rows if row.status == "NOT_APPLICABLE"]
     for row in rows:
+        if row.status == "NOT_APPLICABLE":
+            continue
         symbol, word, style = DETECTOR.get(row.status, ("?", line(row.status), "$warning"))
         p = f" p {p_value(row.p_value, row.p_kind)}" if row.p_value is not None else ""
         head = Content.assemble((f"{symbol} {detector(row.detector)}", style), (p, "bold"))
@@ -100,6 +110,8 @@ def detector_lines(rows: tuple[DetectorRow, ...]) -> Content:
                     "$muted",
                 )
             )
+    if useless:
+        parts.append(Content.styled(f"∅ not applicable: {', '.join(useless)}", "$muted"))
     return Content("\n").join(parts)
 
 
@@ -109,7 +121,11 @@ def mark_lines(marks: tuple[EvidenceMark, ...]) -> Content:
         return Content.styled("Nothing unusual in this query on its own.", "$muted")
     parts = []
     for mark in marks:
-        p = "" if mark.p_value is None else f"  p {p_value(mark.p_value, None)}"
+        # A p-value of one means that there was nothing to compare with.
+        known = mark.p_value is not None and mark.p_value < 1
+        p = f"  p {p_value(mark.p_value, None)}" if known else ""
+        if not known and mark.score is not None:
+            p = f"  score {mark.score:.1f}"
         parts.append(
             Content.assemble(
                 (f"◆ {detector(mark.detector)}", "$accent"),
@@ -118,6 +134,12 @@ def mark_lines(marks: tuple[EvidenceMark, ...]) -> Content:
             )
         )
     return Content("\n").join(parts)
+
+
+def rule_words(row: DeadlineRow | ObligationRow) -> str:
+    """Name a rule: with its provision where it has one, which names the regime too."""
+    rule = line(row.rule).replace("_", " ")
+    return rule if ": " in rule else f"{line(row.regime)} {rule}"
 
 
 def actor_title(row: ActorRow) -> str:

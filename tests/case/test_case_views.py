@@ -31,7 +31,7 @@ def test_overview_counts_add_up(filled: Case) -> None:
     steps = {step.key: step for step in seen.funnel}
     assert steps["queries"].best == 202
     # The extractor's 39 calls after its onset and one inside its interval, 60 of the other key.
-    assert steps["flagged"].best == 100
+    assert seen.flagged_queries == 100
     assert steps["responses"].best == 8
     assert (steps["subjects"].low, steps["subjects"].best, steps["subjects"].high) == (1, 3, 5)
     assert seen.evidence.state is EvidenceState.VERIFIED

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from irkit.case.views.filters import Column, Filter, order_by
+from irkit.case.views.leaks import LEAKS
 from irkit.case.views.times import utc
 from irkit.model import UnitKind
 
@@ -150,27 +151,26 @@ SELECT 'session', session_key, NULL, NULL, NULL, NULL, NULL, NULL, started, ende
 FROM session WHERE session_key NOT IN (SELECT unit FROM finding WHERE unit_kind = 'session')
 """
 
-_LEAKS = """
+_LEAKS = f"""
+WITH leak AS ({LEAKS})
 SELECT 'credential' AS unit_kind, r.credential_id AS unit, count(*) AS leaks
-FROM exposure e JOIN query_record r USING (record_id)
-WHERE e.provenance = 'memorised' AND r.credential_id IS NOT NULL GROUP BY 1, 2
+FROM leak JOIN query_record r USING (record_id)
+WHERE r.credential_id IS NOT NULL GROUP BY 1, 2
 UNION ALL
 SELECT 'source_ip', r.client_ip, count(*)
-FROM exposure e JOIN query_record r USING (record_id)
-WHERE e.provenance = 'memorised' AND r.client_ip IS NOT NULL GROUP BY 1, 2
+FROM leak JOIN query_record r USING (record_id) WHERE r.client_ip IS NOT NULL GROUP BY 1, 2
 UNION ALL
 SELECT 'session', s.session_key, count(*)
-FROM exposure e JOIN record_session s USING (record_id)
-WHERE e.provenance = 'memorised' GROUP BY 1, 2
+FROM leak JOIN record_session s USING (record_id) GROUP BY 1, 2
 UNION ALL
-SELECT 'campaign', m.unit, count(DISTINCT e.exposure_id)
-FROM exposure e JOIN query_record r USING (record_id)
+SELECT 'campaign', m.unit, count(DISTINCT leak.exposure_id)
+FROM leak JOIN query_record r USING (record_id)
 LEFT JOIN record_session s USING (record_id)
 JOIN (SELECT DISTINCT unit,
         regexp_replace(unnest(members), '^(credential|source_ip|session):', '') AS member
       FROM finding WHERE unit_kind = 'campaign') m
   ON m.member = r.credential_id OR m.member = r.client_ip OR m.member = s.session_key
-WHERE e.provenance = 'memorised' GROUP BY 1, 2
+GROUP BY 1, 2
 """
 
 

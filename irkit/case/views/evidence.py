@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from irkit.case.views.exposures import Page
@@ -107,12 +107,19 @@ def _capabilities(text: str | None) -> tuple[tuple[str, str], ...]:
         return ()
     if not isinstance(values, dict):
         return ()
-    words = {True: "yes", False: "no", None: "unknown"}
     return tuple(
-        (str(name), words[value] if value in (True, False, None) else json.dumps(value))
+        (str(name), _words(value))
         for name, value in sorted(values.items())
         if not isinstance(value, dict)
     )
+
+
+def _words(value: object) -> str:
+    if value is None or isinstance(value, bool):
+        return {True: "yes", False: "no", None: "unknown"}[value]
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return str(value)
 
 
 def quarantine(
@@ -145,6 +152,8 @@ def quarantine_raw(
 def custody_rows(log: CustodyLog, *, last: int = 500) -> tuple[CustodyRow, ...]:
     """Return the last lines of the custody log, newest first, having checked the whole chain.
 
+    Times are given in UTC, whatever zone the log's writer was in.
+
     Raises:
         EvidenceMismatch: the log is damaged.
     """
@@ -154,5 +163,14 @@ def custody_rows(log: CustodyLog, *, last: int = 500) -> tuple[CustodyRow, ...]:
             f"{name}={value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
             for name, value in sorted(entry.detail.items())
         )
-        tail.append(CustodyRow(entry.index, entry.at, entry.who, entry.action, detail, entry.hash))
+        at = _utc_text(entry.at)
+        tail.append(CustodyRow(entry.index, at, entry.who, entry.action, detail, entry.hash))
     return tuple(reversed(tail))
+
+
+def _utc_text(at: str) -> str:
+    try:
+        instant = datetime.fromisoformat(at)
+    except ValueError:
+        return at
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from irkit.case.views.actors import ActorRow, actors
+from irkit.case.views.leaks import LEAKS
 from irkit.case.views.times import utc
 from irkit.model import EvidenceState
 
@@ -140,6 +141,7 @@ class Overview:
     bucket_seconds: int
     top: tuple[ActorRow, ...]
     flagged_actors: int
+    flagged_queries: int
     stages_done: tuple[str, ...]
 
 
@@ -161,41 +163,41 @@ def overview(con: duckdb.DuckDBPyConnection, *, now: datetime, buckets: int = 60
         bucket_seconds=width,
         top=page.rows,
         flagged_actors=page.total,
+        flagged_queries=_one(con, f"SELECT count(*) FROM ({_FLAGGED_RECORDS})"),
         stages_done=tuple(str(row[0]) for row in stages),
     )
 
 
 def funnel(con: duckdb.DuckDBPyConnection) -> tuple[FunnelStep, ...]:
-    """Narrow from queries over flagged ones and emitted passages to records and people."""
+    """Narrow from queries over leaking responses to records and people.
+
+    Who sent the queries plays no part here: what came out is counted whoever asked for it.
+    """
     queries = _one(con, "SELECT count(*) FROM query_record WHERE duplicate_of IS NULL")
-    flagged = _one(con, f"SELECT count(*) FROM ({_FLAGGED_RECORDS})")
     leaking = _one(
         con,
-        "SELECT count(DISTINCT e.record_id) FROM exposure e LEFT JOIN"
-        " (SELECT exposure_id, last(verdict ORDER BY reviewed_at) AS verdict FROM review"
-        "  GROUP BY exposure_id) v USING (exposure_id)"
-        " WHERE e.provenance = 'memorised' AND coalesce(v.verdict, '') <> 'reject'",
+        f"SELECT count(DISTINCT e.record_id) FROM ({LEAKS}) e LEFT JOIN"
+        " (SELECT exposure_id, last(verdict ORDER BY reviewed_at, rowid) AS verdict FROM review"
+        "  GROUP BY exposure_id) v USING (exposure_id) WHERE coalesce(v.verdict, '') <> 'reject'",
     )
-    steps = [
-        FunnelStep("queries", "queries logged", queries),
-        FunnelStep("flagged", "by flagged actors", flagged),
-        FunnelStep("responses", "leaking responses", leaking),
-    ]
     counts = {
-        str(name): (low, best, high, str(method or ""))
+        str(name): (int(low or 0), int(best or 0), int(high or 0), str(method or ""))
         for name, low, best, high, method in con.execute(
             "SELECT name, min, best, max, method FROM scope_count ORDER BY name"
         ).fetchall()
     }
+    steps = [FunnelStep("queries", "queries logged", queries)]
+    if "after_subtraction" in counts:
+        _, best, _, method = counts["after_subtraction"]
+        steps.append(FunnelStep("repeated", "repeat training text", best, method=method))
+    steps.append(FunnelStep("responses", "leak about people", leaking))
     for key, label, fallback in (
         ("records", "training records", _RECORDS),
         ("subjects", "people affected", _SUBJECTS),
     ):
         if key in counts:
             low, best, high, method = counts[key]
-            steps.append(
-                FunnelStep(key, label, int(best or 0), int(low or 0), int(high or 0), method)
-            )
+            steps.append(FunnelStep(key, label, best, low, high, method))
         else:
             steps.append(FunnelStep(key, label, _one(con, fallback)))
     return tuple(steps)
@@ -363,8 +365,8 @@ def timeline(
           FROM ({_FLAGGED_RECORDS}) WHERE event_time IS NOT NULL GROUP BY b),
         x AS (
           SELECT CAST(floor(epoch(r.event_time) / $w) AS BIGINT) AS b, count(*) AS n
-          FROM exposure e JOIN query_record r USING (record_id)
-          WHERE e.provenance = 'memorised' AND r.event_time IS NOT NULL GROUP BY b)
+          FROM ({LEAKS}) e JOIN query_record r USING (record_id)
+          WHERE r.event_time IS NOT NULL GROUP BY b)
         SELECT q.b, q.n, coalesce(f.n, 0), coalesce(x.n, 0)
         FROM q LEFT JOIN f USING (b) LEFT JOIN x USING (b) ORDER BY q.b
         """,

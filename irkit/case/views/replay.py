@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from irkit.case.views.actors import ACTOR_RECORDS, RECORD_ORDER, ActorKey
+from irkit.case.views.leaks import LEAKS
 from irkit.case.views.times import utc
 
 if TYPE_CHECKING:
@@ -136,8 +137,8 @@ def sequence_summary(
     ).fetchone()
     assert row is not None  # an aggregate without GROUP BY always yields one row
     leaks = con.execute(
-        f"WITH s AS ({ordered}) SELECT DISTINCT position FROM s JOIN exposure e USING (record_id)"
-        " WHERE e.provenance IN ('memorised', 'unverified') ORDER BY position LIMIT $limit",
+        f"WITH s AS ({ordered}) SELECT DISTINCT position FROM s JOIN ({LEAKS}) e"
+        " USING (record_id) ORDER BY position LIMIT $limit",
         {"unit": key.unit, "limit": leak_limit},
     ).fetchall()
     return SequenceSummary(
@@ -157,8 +158,7 @@ def sequence(
     found = con.execute(
         f"WITH s AS ({_ordered(key)}), w AS (SELECT * FROM s WHERE position >= $from"
         " AND position < $to),"
-        " x AS (SELECT record_id, count(*) AS n FROM exposure"
-        "  WHERE provenance IN ('memorised', 'unverified') GROUP BY record_id),"
+        f" x AS (SELECT record_id, count(*) AS n FROM ({LEAKS}) GROUP BY record_id),"
         " v AS (SELECT record_id, count(*) AS n FROM query_evidence"
         "  WHERE p_value < 0.05 OR (p_value IS NULL AND score > 0) GROUP BY record_id)"
         " SELECT position, record_id, event_time, coalesce(x.n, 0), coalesce(v.n, 0), outcome"
@@ -188,19 +188,27 @@ def evidence_curve(
     Each call adds the log-likelihood ratio of its smallest per-query p-value under Beta(a, 1)
     against the uniform, ``ln a + (a - 1) ln p``; the sum never falls below zero (Page's CUSUM,
     Biometrika 1954), so the curve rises while the behaviour lasts and sinks when it stops.  Several
-    detectors on one call are corrected by Bonferroni.
+    detectors on one call are corrected by Bonferroni.  Where no query has a p-value (too little
+    ordinary traffic to compare with), each adds its score as a share of the detector's largest.
     """
     found = con.execute(
         f"""
         WITH s AS ({_ordered(key)}),
-        p AS (SELECT q.record_id, least(1.0, min(greatest(p_value, $floor)) * count(p_value)) AS p
-              FROM query_evidence q SEMI JOIN s USING (record_id)
-              WHERE p_value IS NOT NULL GROUP BY q.record_id),
-        x AS (SELECT record_id, count(*) AS n FROM exposure e SEMI JOIN s USING (record_id)
-              WHERE provenance = 'memorised' GROUP BY record_id),
+        e AS (SELECT * FROM query_evidence SEMI JOIN s USING (record_id)),
+        known AS (SELECT count(*) FILTER (p_value < 1) AS n FROM e),
+        p AS (SELECT record_id, least(1.0, min(greatest(p_value, $floor)) * count(p_value)) AS p
+              FROM e WHERE p_value IS NOT NULL GROUP BY record_id),
+        w AS (SELECT record_id, max(share) AS share FROM (
+                SELECT record_id, score / max(score) OVER (PARTITION BY detector) AS share
+                FROM e WHERE score > 0) GROUP BY record_id),
+        x AS (SELECT record_id, count(*) AS n FROM ({LEAKS}) e SEMI JOIN s USING (record_id)
+              GROUP BY record_id),
         g AS (SELECT position, coalesce(x.n, 0) AS leaks,
-                $shape_ln + ($shape - 1) * ln(coalesce(p.p, 1.0)) AS gain
-              FROM s LEFT JOIN p USING (record_id) LEFT JOIN x USING (record_id)),
+                CASE WHEN (SELECT n FROM known) > 0
+                  THEN $shape_ln + ($shape - 1) * ln(coalesce(p.p, 1.0))
+                  ELSE coalesce(w.share, 0) END AS gain
+              FROM s LEFT JOIN p USING (record_id) LEFT JOIN w USING (record_id)
+              LEFT JOIN x USING (record_id)),
         c AS (SELECT position, leaks, sum(gain) OVER (ORDER BY position) AS total FROM g),
         d AS (SELECT position, leaks,
                 total - least(0.0, min(total) OVER (ORDER BY position)) AS value FROM c),

@@ -23,10 +23,10 @@ from irkit.tui.words import KIND, actor_title, finding_lines, technique
 COLUMNS = (
     TableColumn("tier", "Tier", 4),
     TableColumn("actor", "Actor", 0),
-    TableColumn("kind", "Kind", 10, min_table=92),
+    TableColumn("kind", "Kind", 10),
     TableColumn("technique", "Technique", 24, min_table=60),
-    TableColumn("p", "p", 9, right=True),
-    TableColumn("onset", "Onset UTC", 11, min_table=106),
+    TableColumn("p", "p", 9, min_table=90, right=True),
+    TableColumn("onset", "Onset UTC", 11, min_table=104),
     TableColumn("queries", "Queries", 7, right=True),
     TableColumn("leaks", "Leaks", 5, right=True),
 )
@@ -36,7 +36,7 @@ def _cells(row: views.ActorRow) -> list[Cell]:
     symbol, _, style = TIER.get(row.tier or "", ("–", "nothing", "$muted"))
     return [
         Cell(symbol if row.tier is None else f"{symbol} {row.tier}", style),
-        Cell(middle(row.key.unit, 44)),
+        Cell(row.key.unit, middle=True),
         Cell(KIND.get(row.key.kind.value, row.key.kind.value), "$muted"),
         Cell(technique(row.technique) + (f" +{row.findings - 1}" if row.findings > 1 else "")),
         Cell(p_value(row.p_value, row.p_kind)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import Any, ClassVar
 
 import duckdb
@@ -17,11 +18,12 @@ from irkit.tui.text import clean, line, plural, remaining, stamp, urgency
 from irkit.tui.theme import APPLIES, URGENCY
 from irkit.tui.widgets.tables import Cell, PagedTable, TableColumn
 from irkit.tui.widgets.words import Words
+from irkit.tui.words import rule_words
 
 COLUMNS = (
     TableColumn("applies", "Applies", 16, sortable=False),
     TableColumn("left", "Time", 20, sortable=False),
-    TableColumn("at", "Due", 23, min_table=84, sortable=False),
+    TableColumn("at", "Due", 16, min_table=84, sortable=False),
     TableColumn("rule", "Rule", 0, sortable=False),
 )
 
@@ -67,6 +69,13 @@ class DeadlinesScreen(CaseScreen):
             return f"{row.at.astimezone(self.irkit.zone):%a %Y-%m-%d %H:%M %Z}"
         return f"{row.at:%a} {stamp(row.at)}"
 
+    def _short(self, row: views.DeadlineRow) -> str:
+        """Write a due time for the table, with the year only where it is not this one."""
+        if row.at is None:
+            return "–"
+        at = row.at.astimezone(self.irkit.zone if self.local else UTC)
+        return f"{at:%a %d %b %H:%M}" if at.year == self.now.year else f"{at:%a %d %b %Y}"
+
     def _cells(self, row: views.ObligationRow) -> list[Cell]:
         symbol, word, style = APPLIES.get(row.applies, APPLIES["unknown"])
         due = self._due(row)
@@ -74,7 +83,7 @@ class DeadlinesScreen(CaseScreen):
             left, tone, at = "no fixed clock", "$muted", "–"
         else:
             mark, tone = URGENCY[urgency(due.at, self.now)]
-            left, at = f"{mark} {remaining(due.at, self.now)}", self._time(due)
+            left, at = f"{mark} {remaining(due.at, self.now)}", self._short(due)
         if row.applies == "no":
             tone = "$muted"
         return [
@@ -82,7 +91,7 @@ class DeadlinesScreen(CaseScreen):
             Cell(left, tone),
             Cell(at, tone),
             Cell(
-                f"{row.regime} {row.rule.replace('_', ' ')}",
+                rule_words(row),
                 "" if row.applies != "no" else "$muted",
             ),
         ]
@@ -141,7 +150,7 @@ class DeadlinesScreen(CaseScreen):
             return
         symbol, word, style = APPLIES.get(row.applies, APPLIES["unknown"])
         box = self.query_one("#detail", VerticalScroll)
-        box.border_title = line(f"{row.regime} {row.rule}", 70)
+        box.border_title = line(rule_words(row), 70)
         parts = [
             Content.assemble(
                 (f"{symbol} {word}", style), (f"  {clean(row.rule).replace('_', ' ')}", "bold")

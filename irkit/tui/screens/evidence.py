@@ -12,7 +12,7 @@ from textual.content import Content
 from irkit.case import Case, views
 from irkit.tui.actions import bindings
 from irkit.tui.screens.base import CaseScreen
-from irkit.tui.text import clean, duration, line, middle, number, plural, size, stamp
+from irkit.tui.text import clean, duration, line, number, plural, size, stamp
 from irkit.tui.theme import EVIDENCE
 from irkit.tui.widgets.tables import Cell, PagedTable, TableColumn
 from irkit.tui.widgets.words import Words
@@ -41,7 +41,7 @@ def _source_cells(row: views.SourceRow) -> list[Cell]:
     symbol, word, style = EVIDENCE.get(row.state, ("?", row.state, "$warning"))
     return [
         Cell(f"{symbol} {word}", style),
-        Cell(middle(row.original_path, 60)),
+        Cell(file_words(row.original_path)),
         Cell(row.format or "not read"),
         Cell(size(row.bytes)),
         Cell("–" if row.records is None else number(row.records)),
@@ -53,12 +53,18 @@ def _source_cells(row: views.SourceRow) -> list[Cell]:
     ]
 
 
+def file_words(path: str) -> str:
+    """Name a file first and its directory after it: names differ, directories seldom do."""
+    folder, _, name = path.rpartition("/")
+    return f"{name}  ({folder})" if folder else name
+
+
 def _custody_cells(row: views.CustodyRow) -> list[Cell]:
     return [
         Cell(number(row.index)),
         Cell(row.at[:19].replace("T", " ")),
         Cell(row.action, "bold"),
-        Cell(middle(row.who, 12)),
+        Cell(row.who, middle=True),
         Cell(row.detail, "$muted"),
         Cell(row.hash[:12], "$muted"),
     ]
@@ -166,7 +172,7 @@ class EvidenceScreen(CaseScreen):
             return
         box.border_title = f"File {source.source_id}"
         symbol, word, style = EVIDENCE.get(source.state, ("?", source.state, "$warning"))
-        capability = ", ".join(f"{line(k)} {line(v)}" for k, v in source.capabilities)
+        capability = "; ".join(f"{line(k)}: {line(v)}" for k, v in source.capabilities)
         account = (
             f"{number(source.entries or 0)} entries = {number(source.records or 0)} queries"
             f" + {number(source.blanks or 0)} blank + {number(source.quarantined or 0)} unread"
@@ -186,7 +192,7 @@ class EvidenceScreen(CaseScreen):
             Content(f"From {stamp(source.first_event)} to {stamp(source.last_event)}"),
         ]
         if capability:
-            parts.append(Content.styled(f"Holds: {capability}", "$muted"))
+            parts.append(Content.styled(f"{capability}", "$muted"))
         if source.note:
             parts.append(Content(clean(source.note)))
         text.say(Content("\n").join(parts))

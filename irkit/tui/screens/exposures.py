@@ -17,7 +17,7 @@ from irkit.case import views
 from irkit.model import UnitKind
 from irkit.tui.actions import bindings
 from irkit.tui.screens.browse import Browse, BrowseScreen
-from irkit.tui.text import clean, line, middle, number, plural, short_stamp, stamp
+from irkit.tui.text import clean, line, number, plural, short_stamp, stamp
 from irkit.tui.theme import PROVENANCE, SUBJECT, VERDICT
 from irkit.tui.widgets.dialogs import AskDialog, Question
 from irkit.tui.widgets.marked import marked
@@ -33,10 +33,10 @@ EXPOSURE_COLUMNS = (
     TableColumn("time", "Time UTC", 11),
     TableColumn("provenance", "Provenance", 15),
     TableColumn("level", "Level", 6),
-    TableColumn("actor", "Actor", 14, min_table=110),
-    TableColumn("type", "Types", 22, min_table=140),
+    TableColumn("actor", "Actor", 14, min_table=128),
+    TableColumn("type", "Types", 18, min_table=88),
     TableColumn("people", "People", 6, right=True),
-    TableColumn("chars", "Chars", 6, min_table=90, right=True),
+    TableColumn("chars", "Chars", 6, min_table=110, right=True),
     TableColumn("value", "Masked value", 0, sortable=False),
 )
 
@@ -63,7 +63,7 @@ def _exposure_cells(row: views.ExposureRow) -> list[Cell]:
         Cell(short_stamp(row.at)),
         Cell(f"{symbol} {name}", tone),
         Cell(row.level),
-        Cell(middle(row.credential or "–", 14)),
+        Cell(row.credential or "–", middle=True),
         Cell(", ".join(row.entity_types)),
         Cell(number(row.subjects) if row.subjects else "–"),
         Cell(number(row.leaked_chars)),
@@ -74,7 +74,7 @@ def _exposure_cells(row: views.ExposureRow) -> list[Cell]:
 def _subject_cells(row: views.SubjectRow) -> list[Cell]:
     symbol, word, style = SUBJECT.get(row.status, ("?", row.status, "$warning"))
     return [
-        Cell(middle(row.subject_key, 14)),
+        Cell(row.subject_key, middle=True),
         Cell(f"{symbol} {word}", style),
         Cell(row.label_masked or "–", "$muted"),
         Cell(", ".join(row.categories)),
@@ -101,7 +101,7 @@ class ExposuresScreen(BrowseScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self.start_browsing(views.exposure_columns(), "time")
+        self.start_browsing(views.exposure_columns(), "people", descending=True)
         self._other = Browse(views.subject_columns(), "status")
         self.people = False
         self.counts: dict[str, int] = {}

@@ -16,28 +16,26 @@ from irkit.tui.screens.base import CaseScreen
 from irkit.tui.text import (
     duration,
     line,
-    middle,
     number,
     p_value,
     plural,
     remaining,
     short_stamp,
     size,
-    stamp,
     urgency,
 )
 from irkit.tui.theme import EVIDENCE, TIER, URGENCY
 from irkit.tui.widgets.charts import Funnel, Timeline, bucket_words
 from irkit.tui.widgets.tables import Cell, PagedTable, TableColumn
 from irkit.tui.widgets.words import Words
-from irkit.tui.words import technique
+from irkit.tui.words import rule_words, technique
 
 
 def _cells(row: views.ActorRow) -> list[Cell]:
     symbol, _, style = TIER.get(row.tier or "", ("–", "", ""))
     return [
         Cell(f"{symbol} {row.tier or '–'}", style),
-        Cell(middle(row.key.unit, 40)),
+        Cell(row.key.unit, middle=True),
         Cell(technique(row.technique)),
         Cell(p_value(row.p_value, row.p_kind)),
         Cell(short_stamp(row.onset)),
@@ -126,6 +124,10 @@ class OverviewScreen(CaseScreen):
         self.query_one(Funnel).steps = seen.funnel
         table = self.query_one("#top-actors", PagedTable)
         table.show_page(seen.top, seen.flagged_actors)
+        if seen.top:
+            flagged = plural(seen.flagged_actors, "actor")
+            sent = plural(seen.flagged_queries, "query", "queries")
+            self.query_one("#actors-box").border_title = f"Flagged: {flagged}, {sent}"
         empty = self.query_one("#actors-empty", Words)
         table.display, empty.display = bool(seen.top), not seen.top
         if not seen.top:
@@ -137,7 +139,7 @@ class OverviewScreen(CaseScreen):
             box.border_title = f"Activity (UTC, one column is {bucket_words(self._column(seen))})"
 
     def _column(self, seen: views.Overview) -> int:
-        width = max(10, self.query_one(Timeline).size.width - Timeline.LABEL - 9)
+        width = max(10, self.query_one(Timeline).size.width - Timeline.LABEL - Timeline.PEAK)
         return max(1, round(seen.bucket_seconds * max(1.0, len(seen.buckets) / width)))
 
     def _deadline(self, seen: views.Overview) -> None:
@@ -156,24 +158,26 @@ class OverviewScreen(CaseScreen):
         box.say(
             Content.assemble(
                 (f"{symbol} {remaining(row.at, self.now)}", style),
-                (f"  {line(row.regime)} {line(row.rule).replace('_', ' ')}{maybe}", "bold"),
-                (f"  {stamp(row.at)} ({local:%a %H:%M %Z})", "$muted"),
+                (f"  {local:%a %d %b %H:%M %Z}", ""),
+                (f"  {rule_words(row)}{maybe}", "bold"),
             )
         )
 
     def _clocks(self, clocks: tuple[views.DeadlineRow, ...]) -> None:
         lines = []
-        for row in clocks:
-            if row.at is None or (row.at < self.now and row.applies != "yes"):
+        told: set[str] = set()
+        for row in sorted(clocks, key=lambda row: row.applies != "yes"):
+            if row.at is None or row.rule in told or (row.at < self.now and row.applies != "yes"):
                 continue
+            told.add(row.rule)  # its other instants are on the screen of deadlines
             symbol, style = URGENCY[urgency(row.at, self.now)]
             maybe = "" if row.applies == "yes" else " (if it applies)"
             left = f"{symbol} {remaining(row.at, self.now)}"
             lines.append(
                 Content.assemble(
                     (f"{left:<22}", style),
-                    (f"{line(row.regime)} {line(row.rule).replace('_', ' ')}", ""),
-                    (f" · {line(row.kind)}{maybe}", "$muted"),
+                    (rule_words(row), ""),
+                    (maybe, "$muted"),
                 )
             )
         if not lines:

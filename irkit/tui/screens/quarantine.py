@@ -19,11 +19,11 @@ from irkit.tui.widgets.tables import Cell, PagedTable, TableColumn
 from irkit.tui.widgets.words import Words
 
 COLUMNS = (
-    TableColumn("source", "File", 20, sortable=False),
+    TableColumn("source", "File", 18, sortable=False),
     TableColumn("entry", "Entry", 8, right=True, sortable=False),
-    TableColumn("offset", "Byte", 11, min_table=70, right=True, sortable=False),
+    TableColumn("offset", "Byte", 11, min_table=90, right=True, sortable=False),
     TableColumn("length", "Length", 9, min_table=90, right=True, sortable=False),
-    TableColumn("code", "Reason", 20, sortable=False),
+    TableColumn("code", "Reason", 16, sortable=False),
     TableColumn("text", "In words", 0, sortable=False),
 )
 #: Bytes of an entry that are shown.
@@ -32,7 +32,7 @@ SHOWN = 640
 
 def _cells(row: views.QuarantineRow) -> list[Cell]:
     return [
-        Cell(middle(row.source.rsplit("/", 1)[-1], 20)),
+        Cell(middle(row.source.rsplit("/", 1)[-1], 18)),
         Cell(number(row.entry_no)),
         Cell(number(row.byte_offset)),
         Cell(number(row.byte_len)),

@@ -15,7 +15,7 @@ from textual.timer import Timer
 from irkit.case import Case, views
 from irkit.tui.actions import bindings
 from irkit.tui.screens.base import CaseScreen
-from irkit.tui.text import line, middle, number, p_value, short_stamp, stamp
+from irkit.tui.text import line, middle, number, p_value, plural, short_stamp, stamp
 from irkit.tui.widgets.charts import EvidenceCurve, logprob_plot
 from irkit.tui.widgets.marked import marked, values_of
 from irkit.tui.widgets.words import Words
@@ -70,6 +70,7 @@ class ReplayScreen(CaseScreen):
         self.detail: views.RecordDetail | None = None
         self.findings: tuple[views.FindingDetail, ...] = ()
         self.speed = 1
+        self.history = False
         self._want_record: str | None = None
         self._timer: Timer | None = None
         self._settle: Timer | None = None
@@ -219,12 +220,15 @@ class ReplayScreen(CaseScreen):
         summary = self.summary
         row = self.rows.get(self.position)
         finding = self.findings[0] if self.findings else None
-        name = f"{KIND[self.key.kind.value]} {middle(self.key.unit, 26)}"
+        wide = self.app.size.width >= 100
+        name = f"{KIND[self.key.kind.value]} {middle(self.key.unit, 40 if wide else 20)}"
         parts: list[Content | tuple[str, str]] = [(name, "bold"), ("  ", "")]
-        parts.append(tier_content(finding.tier if finding else None))
-        if finding is not None and self.app.size.width >= 100:
+        tier = finding.tier if finding else None
+        parts.append(tier_content(tier) if wide else tier_content(tier)[:3])
+        if finding is not None and wide:
             odds = p_value(finding.p_value, finding.p_kind)
-            parts.append((f"  {technique(finding.technique)}, p {odds}", ""))
+            odds = odds if finding.p_kind in ("signature", "rank_only") else f"p {odds}"
+            parts.append((f"  {technique(finding.technique)}, {odds}", ""))
         where = (
             f"{number(self.position + 1)} of {number(summary.total)}" if summary.total else "empty"
         )
@@ -261,7 +265,11 @@ class ReplayScreen(CaseScreen):
             for value in values_of(response.body, response.spans)
         )[:HIDE_LIMIT]
         parts: list[Content] = []
-        for message in detail.messages:
+        shown = detail.messages if self.history else detail.messages[-1:]
+        if len(detail.messages) > len(shown):
+            count = plural(len(detail.messages) - len(shown), "earlier message")
+            parts.append(Content.styled(f"▸ {count}, e shows them", "$muted"))
+        for message in shown:
             parts.append(self._role(message.role, "", ""))
             parts.append(marked(message.body, message.spans, revealed=revealed, hide=hide))
         if not detail.messages:
@@ -395,6 +403,11 @@ class ReplayScreen(CaseScreen):
             self.query_one("#side").focus()
         else:
             self.query_one("#texts").focus()
+
+    def action_history(self) -> None:
+        """Show or hide system prompt and earlier turns."""
+        self.history = not self.history
+        self._draw_record()
 
     def action_pick_actor(self) -> None:
         """Choose another actor in the table of actors."""

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 STAGE_WORDS = {
     Stage.PRESERVE: "Preserve: hash and copy the logs",
     Stage.INGEST: "Read: turn log entries into queries",
-    Stage.CORPUS: "Load the training corpus",
     Stage.MATCH: "Match answers against the training corpus",
     Stage.REPLAY: "Replay every actor through the detectors",
     Stage.PII: "Look for personal data in the answers",
@@ -41,6 +40,11 @@ class StartScreen(Screen[None]):
     PLACE = "start"
     BINDINGS: ClassVar = bindings("start")
     AUTO_FOCUS = "#choices"
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Nothing else can be opened while work runs."""
+        del parameters
+        return not (action in ("demo", "open", "new") and self.irkit.job is not None)
 
     @property
     def irkit(self) -> IrkitApp:
@@ -85,7 +89,7 @@ class StartScreen(Screen[None]):
         choices.clear_options()
         options = [
             Option(
-                _choice("d", "Sample incident", "synthetic people, real attacks; a minute or two"),
+                _choice("d", "Sample incident", "synthetic people, real attacks"),
                 id="demo",
             ),
             Option(_choice("o", "Open a case", "by its path"), id="open"),
@@ -108,6 +112,7 @@ class StartScreen(Screen[None]):
         self.query_one("#choices").display = job is None
         self.query_one("#work").display = job is not None
         self.query_one(JobBar).show()
+        self.refresh_bindings()
         if job is None:
             return
         lines = []

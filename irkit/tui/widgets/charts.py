@@ -72,7 +72,7 @@ class Funnel(Widget):
         for figure, label, step in rows:
             length = round(math.log1p(step.best) / top * max(width, 0))
             bar = "█" * (max(1, length) if step.best and width > 0 else 0)
-            harm = step.key not in ("queries", "flagged")
+            harm = step.key not in ("queries", "repeated")
             lines.append(
                 Content.assemble(
                     (f"{figure:>{figures}}", "bold"),
@@ -89,12 +89,13 @@ class Timeline(Widget):
     buckets: reactive[tuple[TimelineBucket, ...]] = reactive(())
     bucket_seconds: reactive[int] = reactive(0)
     LABEL = 9
+    PEAK = 11
 
     def render(self) -> Content:
         """Draw the strips to the widget's size."""
         if not self.buckets:
             return Content.styled("no dated queries yet", "$muted")
-        width = max(10, self.size.width - self.LABEL - 9)
+        width = max(10, self.size.width - self.LABEL - self.PEAK)
         gap = self.size.height >= 15
         rows = max(3, self.size.height - 1 - 2 * gap)
         heights = [rows // 3 + (index < rows % 3) for index in range(3)]
@@ -111,7 +112,7 @@ class Timeline(Widget):
             for index, bar in enumerate(drawn):
                 last = index == len(drawn) - 1
                 label = name if last else ""
-                peak = f" ≤{number(int(max(raw)))}" if index == 0 else ""
+                peak = f" max {number(int(max(raw)))}" if index == 0 else ""
                 parts.append(
                     Content.assemble(
                         (f"{label:<{self.LABEL}}", "$muted"),

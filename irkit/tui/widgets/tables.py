@@ -14,7 +14,7 @@ from textual.events import Click
 from textual.message import Message
 from textual.widgets import DataTable
 
-from irkit.tui.text import line
+from irkit.tui.text import line, middle
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +32,14 @@ class TableColumn:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Text of a cell with a style in theme variables, like ``bold $accent``."""
+    """Text of a cell with a style in theme variables, like ``bold $accent``.
+
+    ``middle`` shortens in the middle, for names that differ at their end.
+    """
 
     text: str
     style: str = ""
+    middle: bool = False
 
 
 class PagedTable(DataTable[Text], inherit_bindings=False):
@@ -118,13 +122,15 @@ class PagedTable(DataTable[Text], inherit_bindings=False):
             self.add_column(label, width=column.width or flexible, key=column.name)
         for item in self._page:
             cells = self._cells(item)
-            self.add_row(*(self._text(cells[i], column) for i, column in shown))
+            self.add_row(
+                *(self._text(cells[i], column, column.width or flexible) for i, column in shown)
+            )
         if self._page:
             self.move_cursor(row=min(row, len(self._page) - 1), animate=False)
 
-    def _text(self, cell: Cell, column: TableColumn) -> Text:
+    def _text(self, cell: Cell, column: TableColumn, width: int) -> Text:
         return Text(
-            line(cell.text),
+            middle(cell.text, width) if cell.middle else line(cell.text),
             style=self.rich_style_of(cell.style),
             justify="right" if column.right else "left",
             no_wrap=True,
