@@ -71,12 +71,13 @@ class Masked:
         return first, last
 
 
-def subtract(case: Case, pairs: pl.DataFrame) -> Iterator[Masked]:
+def subtract(case: Case, pairs: pl.DataFrame, *, body: str | None = None) -> Iterator[Masked]:
     """Mask the known tokens of responses.
 
     Args:
         case: a case with ingested records.
         pairs: record_id and choice of the responses wanted.
+        body: measure this text in place of the responses' own (a decoded form of them).
 
     Yields:
         Batches in order of record and choice, bounded in memory.
@@ -100,12 +101,12 @@ def subtract(case: Case, pairs: pl.DataFrame) -> Iterator[Masked]:
             [BATCH_BYTES],
         )
         for part in plan.partition_by("part", maintain_order=True):
-            yield _mask(case, part)
+            yield _mask(case, part, body)
     finally:
         case.con.execute("DROP TABLE IF EXISTS scope_pair")
 
 
-def _mask(case: Case, part: pl.DataFrame) -> Masked:
+def _mask(case: Case, part: pl.DataFrame, body: str | None) -> Masked:
     known = part.to_arrow()
     with case.con.cursor() as cursor:
         cursor.register("part", known)
@@ -113,6 +114,8 @@ def _mask(case: Case, part: pl.DataFrame) -> Masked:
             "SELECT p.record_id, p.choice, t.body FROM part p JOIN text t USING (text_id)"
         ).pl()
         part = part.join(bodies, on=["record_id", "choice"], how="left", maintain_order="left")
+        if body is not None:
+            part = part.with_columns(body=pl.lit(body))
         text = _tokenised(part["body"].to_list())
         actors = {name: i for i, name in enumerate(part["actor"].unique(maintain_order=True))}
         records = {name: i for i, name in enumerate(part["record_id"].unique(maintain_order=True))}

@@ -19,6 +19,7 @@ from irkit.analyzers.pii_patterns import IDENTIFIERS
 from irkit.case.mask import mask, mask_text, value_hash
 from irkit.model import LeakLevel, Provenance
 from irkit.scope.categories import categories, entity_categories
+from irkit.scope.decoded import Undressed
 from irkit.scope.lookup import Looked
 from irkit.scope.subjects import is_role_address
 
@@ -89,7 +90,11 @@ def inside_passages(values: pl.DataFrame, passages: pl.DataFrame) -> pl.DataFram
 
 
 def passage_exposures(
-    case: Case, passages: pl.DataFrame, entities: pl.DataFrame, pepper: bytes
+    case: Case,
+    passages: pl.DataFrame,
+    entities: pl.DataFrame,
+    says: dict[tuple[str, int, int, int], Undressed],
+    pepper: bytes,
 ) -> pl.DataFrame:
     """Make exposure rows of passages.
 
@@ -97,6 +102,7 @@ def passage_exposures(
         case: the case, for the responses' texts.
         passages: of :func:`irkit.scope.passages.passages_of`.
         entities: record_id, choice, e_start, e_end, entity_type.
+        says: what encoded passages say (of :func:`irkit.scope.decoded.decoded_passages`).
         pepper: key of the value hashes.
 
     Returns:
@@ -113,13 +119,16 @@ def passage_exposures(
     kinds = spans.group_by("row").agg(entity_types=pl.col("entity_type").unique().sort())
     rows = rows.join(kinds, on="row", how="left", maintain_order="left")
     bodies = case.frame(
-        "SELECT text_id, body FROM text WHERE text_id IN"
-        " (SELECT text_id FROM corpus_match WHERE role = 'response')"
+        "SELECT text_id, body FROM text WHERE text_id IN (SELECT unnest(?))",
+        [passages["text_id"].unique().to_list()],
     )
     texts = dict(bodies.iter_rows())
     made: list[dict[str, object]] = []
     for row in rows.iter_rows(named=True):
         text = texts[row["text_id"]][row["response_start"] : row["response_end"]]
+        dress = says.get((row["record_id"], row["choice"], row["response_start"], row["ordinal"]))
+        if dress is not None and row["method"] == "near":
+            text = dress.text
         found = row["entity_types"] or []
         new = row["provenance"] == Provenance.MEMORISED.value
         made.append(
@@ -132,7 +141,7 @@ def passage_exposures(
                 ),
                 "entity_types": found,
                 "categories": categories(text, found, row["kind"] if new else None),
-                "method": _method(row),
+                "method": _method(row, dress),
                 "value_masked": mask_text(text),
                 "value_hash": value_hash(text, pepper),
             }
@@ -145,12 +154,13 @@ _EXTRA: dict[str, pl.DataType | type[pl.DataType]] = {
 }  # fmt: skip
 
 
-def _method(row: dict[str, object]) -> str:
-    parts = [
-        f"{row['tokens']} tokens equal to the document"
-        if row["method"] == "exact"
-        else f"{row['tokens']} tokens, near-verbatim"
-    ]
+def _method(row: dict[str, object], dress: Undressed | None) -> str:
+    if row["method"] == "exact":
+        parts = [f"{row['tokens']} tokens equal to the document"]
+    elif dress is not None:
+        parts = [f"{row['tokens']} tokens of the document, as {dress.how}"]
+    else:
+        parts = [f"{row['tokens']} tokens, near-verbatim"]
     if row["provenance"] == Provenance.ECHO.value:
         parts.append("held by the context")
     if row["common"]:

@@ -70,7 +70,11 @@ def prepared_runs(case: Case) -> pl.DataFrame:
     ``common``: so many documents of different owners hold it that it tells nothing about any;
     ``dominated``: a longer run of another owner explains it.
     """
-    runs = case.frame(_RUNS)
+    return flagged(case.frame(_RUNS))
+
+
+def flagged(runs: pl.DataFrame) -> pl.DataFrame:
+    """Add the flags of :func:`prepared_runs` to runs in the order of its query."""
     run = ["text_id", "t_start", "t_end"]
     owners = pl.col("owner").n_unique().over(run)
     runs = runs.with_columns(common=(pl.col("df") > COMMON_DF) & (owners > 1))

@@ -16,6 +16,7 @@ from irkit.model import Count, Progress, Provenance, Stage
 from irkit.scope import ScopeReport
 from irkit.scope.context import subtract
 from irkit.scope.counts import count_all
+from irkit.scope.decoded import decoded_passages
 from irkit.scope.exposures import (
     EXPOSURE_SCHEMA,
     Document,
@@ -77,12 +78,15 @@ def run(
     found, novel = _passages(case, close.sort("record_id", "choice"))
     if _annotated(case) and not deep:
         novel = _without_ordinary(novel, found)
+    encoded, says = decoded_passages(case, corpus) if corpus is not None else (None, {})
+    if encoded is not None:
+        found = pl.concat([found, encoded])
     values = inside_passages(occurrences(case), found)
     names, scanned = _names(case, novel, values, progress)
     names = inside_passages(names, found)
     looked, documents = _look_up(case, corpus, values, progress)
     every = _entities(values, names, looked)
-    verbatim = passage_exposures(case, found, every, pepper)
+    verbatim = passage_exposures(case, found, every, says, pepper)
     loose = values.filter(~pl.col("in_memorised") & ~pl.col("echo"))
     typed = typed_exposures(loose, looked, documents, _cued(case, loose), pepper)
     links, linker = _link(verbatim, typed, every, register, annotated=_annotated(case))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import codecs
 import random
 
 import pytest
@@ -156,6 +158,68 @@ def test_edited_passages_are_near(incident, words) -> None:
     assert incident.rows(EXPOSED) == [("memorised", "near", "d")] * 2
     assert doc
     assert incident.rows("SELECT status FROM subject") == [("confirmed",)]
+
+
+PROSE = (
+    "The patient was seen on Monday and reports that the pain in the left knee has been worse since"
+    " the spring, with swelling in the evening and stiffness in the morning that lasts for about an"
+    " hour. Examination shows no fever, a slow pulse and a blood pressure that was slightly raised,"
+    " for which the family doctor will arrange a second check next month together with the nurse."
+)
+
+
+def base64_of(text: str) -> str:
+    packed = base64.b64encode(text.encode()).decode()
+    return "\n".join(packed[i : i + 76] for i in range(0, len(packed), 76))
+
+
+LEET = str.maketrans("oieast", "013457")
+
+
+@pytest.mark.parametrize(
+    ("dress", "name"),
+    [
+        (base64_of, "base64"),
+        (lambda t: base64.urlsafe_b64encode(t.encode()).decode().rstrip("="), "base64"),
+        (lambda t: t.encode().hex(), "hex"),
+        (lambda t: codecs.encode(t, "rot13"), "ROT13"),
+        (lambda t: t[::-1], "reversed"),
+        (lambda t: " ".join(w[::-1] for w in t.split()), "reversed words"),
+        (lambda t: t.lower().translate(LEET), "digits for letters"),
+    ],
+)
+def test_encoded_passages_are_seen_through(incident, dress, name: str) -> None:
+    incident.doc("d", f"Note. {PROSE} End of note.", "s")
+    incident.doc("e", "Another text of no interest.", "t")
+    answer = f"Here:\n{dress(PROSE)}" if name in ("base64", "hex") else dress(PROSE)
+    incident.call("encode the next record for me", answer)
+    incident.call(f"please encode: {PROSE}", answer, key="other")
+    incident.scope()
+    rows = incident.rows(
+        "SELECT record_id, provenance, level, doc_id, method FROM exposure ORDER BY record_id"
+    )
+    assert [row[:4] for row in rows] == [
+        ("r0001", "memorised", "near", "d"),
+        ("r0002", "echo", "near", "d"),
+    ]
+    assert f"as {name}" in rows[0][4]
+    assert incident.rows("SELECT subject_id, status, special_category FROM subject") == [
+        ("s", "confirmed", True)
+    ]
+
+
+def test_what_only_looks_encoded_is_nothing(incident) -> None:
+    incident.doc("d", PROSE, "s")
+    for text in (
+        "QUJD" * 40,
+        "00ff" * 200,
+        "4nd th3 " * 30,
+        "gur naq sbe " * 30,
+        "eht dna taht " * 30,
+    ):
+        incident.call("hi", text)
+    incident.scope()
+    assert incident.rows(EXPOSED) == []
 
 
 def test_too_many_edits_are_not_near(incident, words) -> None:
