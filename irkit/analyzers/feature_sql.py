@@ -174,18 +174,27 @@ def leaks(case: Case) -> pl.DataFrame:
 
 
 def context_answers(case: Case, record_ids: pl.Series) -> pl.DataFrame:
-    """Records out of ``record_ids`` whose answer (address, number) was in their messages."""
+    """Records out of ``record_ids`` that were answered from their own messages.
+
+    An address or number of the answer stands in a message, or 30 characters from the middle of the
+    answer do: retrieval applications quote the documents they were given.
+    """
     import polars as pl
 
     case.con.register("asked_records", pl.DataFrame({"record_id": record_ids}).to_arrow())
     try:
         return case.frame(
             r"""
-            WITH v AS (
-              SELECT a.record_id, unnest(regexp_extract_all(left(t.body, 20000),
-                '[\w.+-]+@[\w-]+\.[\w.-]*\w|\+?\d[\d ()./-]{5,}\d')) AS value
+            WITH a AS (
+              SELECT a.record_id, left(t.body, 20000) AS body
               FROM asked_records a JOIN query_record q USING (record_id)
-              JOIN text t ON t.text_id = q.response_text_id)
+              JOIN text t ON t.text_id = q.response_text_id),
+            v AS (
+              SELECT record_id, unnest(regexp_extract_all(body,
+                '[\w.+-]+@[\w-]+\.[\w.-]*\w|\+?\d[\d ()./-]{5,}\d')) AS value FROM a
+              UNION ALL
+              SELECT record_id, substr(body, length(body) // 2 - 14, 30) FROM a
+              WHERE length(body) >= 40)
             SELECT DISTINCT v.record_id FROM v JOIN query_message m USING (record_id)
             JOIN text t ON t.text_id = m.text_id
             WHERE contains(t.body, v.value) ORDER BY 1

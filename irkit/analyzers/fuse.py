@@ -173,8 +173,9 @@ class Fusion:
         )
         self._weights = here
         self._decides = decides[self.columns]
-        soft = np.column_stack([soft_p_left_out(ordinary[:, i]) for i in range(len(self.columns))])
-        soft = soft.reshape(self.size, len(self.columns))
+        soft = np.empty(ordinary.shape)
+        for i in range(len(self.columns)):
+            soft[:, i] = soft_p_left_out(ordinary[:, i])
         fused = self._fuse(soft)
         self._technique = np.sort(-np.log(fused), axis=0)
         self._overall = np.sort(-np.log(self._all(fused)))
