@@ -99,6 +99,9 @@ def test_the_slow_campaign_is_linked_and_convicted_as_a_union(world):
     assert hit[0]["technique"] == "training_data_extraction"
     assert hit[0]["tier"] in ("A", "B")
     assert sum(not m.startswith("slow-") for m in hit[0]["members"]) <= 2
+    # Customers who share an application's wording may be linked, but not convicted for it.
+    others = [f for f in found if not any(m.startswith(("slow-", "bad-")) for m in f["members"])]
+    assert all(f["tier"] == "C" for f in others)
 
 
 def test_results_say_who_was_compared_with_whom(world):
