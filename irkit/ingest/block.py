@@ -76,7 +76,7 @@ def blocks(steps: Iterable[Step], size: int) -> Iterator[Block]:
     """
     held: list[Chunk] = []
     finished: list[int] = []
-    held_bytes = consumed = 0
+    held_bytes = consumed = spanning = 0
     guess = NO_GUESS
     for step in steps:
         ends_last = step.chunk is None and held and held[-1].source_id == step.source_id
@@ -84,12 +84,16 @@ def blocks(steps: Iterable[Step], size: int) -> Iterator[Block]:
         full = held_bytes >= size or len(held) >= _MAX_CHUNKS
         changes = step.guess is not NO_GUESS and step.guess != guess and bool(held)
         if (full or changes) and not ends_last:
+            spanning = held[-1].source_id
             yield join(held, finished, consumed, guess)
             held, finished, held_bytes = [], [], 0
         consumed = step.consumed
         guess = guess if step.guess is NO_GUESS else step.guess
         if step.chunk is None:
             finished.append(step.source_id)
+            if step.source_id == spanning:
+                yield join(held, finished, consumed, guess)
+                held, finished, held_bytes = [], [], 0
         else:
             held.append(step.chunk)
             held_bytes += step.chunk.nbytes

@@ -141,8 +141,8 @@ def record_columns(fmt: Format) -> dict[str, str]:
     columns |= {
         "provider": "provider",
         "operation": "op",
-        "request_id": "coalesce(request_id, rs_id)",
-        "provider_response_id": "coalesce(provider_response_id, rs_id)",
+        "request_id": "coalesce(request_id, nullif(rs_id, ''))",
+        "provider_response_id": "coalesce(provider_response_id, nullif(rs_id, ''))",
         "event_time": "event_at",
         "event_time_end": "t_end",
         "event_time_kind": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any, TypeAlias
 
 import duckdb
@@ -12,10 +13,15 @@ from numpy.typing import NDArray
 from irkit.ingest.bodies import BODY_MACROS
 from irkit.ingest.macros import MACROS
 
+#: Errors that no entry causes: a stop, or a declaration that cannot be compiled.
+FAULTS = (duckdb.InterruptException, duckdb.BinderException, duckdb.ParserException)
 #: Bytes of text per record batch: bounds what the JSON functions hold at once.
 _BATCH = 1 << 20
 _ROWS = 2048
 _MEMORY = "640MB"
+#: A line of tens of megabytes needs many times its size; only one is mapped at a time.
+_LARGE_MEMORY = "1400MB"
+_LARGE = threading.Lock()
 
 #: A string array in one or many pieces (the Arrow library carries no types of its own).
 Lines: TypeAlias = Any
@@ -38,9 +44,10 @@ class _Relation:
 class Engine:
     """Runs statements over relation ``block(row_no BIGINT, line VARCHAR)``; one per thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, memory: str = _MEMORY) -> None:
+        self._memory = memory
         self._con = duckdb.connect(
-            ":memory:", config={"threads": 1, "memory_limit": _MEMORY, "temp_directory": ""}
+            ":memory:", config={"threads": 1, "memory_limit": memory, "temp_directory": ""}
         )
         # Times without a zone are taken as UTC, and no setting of the machine may change that.
         self._con.execute("SET TimeZone='UTC'")
@@ -55,9 +62,28 @@ class Engine:
     def run(self, sql: str, rows: NDArray[np.int64], lines: Lines) -> pa.Table:
         """Run a statement over lines; it is prepared on first use.
 
+        Where memory does not suffice for all lines at once, they are run in parts, in order.
+
         Raises:
             duckdb.Error: the statement cannot be compiled, or a line defeats it.
         """
+        try:
+            return self._run(sql, rows, lines)
+        except duckdb.OutOfMemoryException:
+            if len(rows) <= 1 and self._memory == _LARGE_MEMORY:
+                raise
+        if len(rows) > 1:
+            half = len(rows) // 2
+            parts = [(rows[:half], lines.slice(0, half)), (rows[half:], lines.slice(half))]
+            return pa.concat_tables([self.run(sql, *part) for part in parts])
+        with _LARGE:
+            large = Engine(_LARGE_MEMORY)
+            try:
+                return large.run(sql, rows, lines)
+            finally:
+                large.close()
+
+    def _run(self, sql: str, rows: NDArray[np.int64], lines: Lines) -> pa.Table:
         name = self._prepared.get(sql)
         if name is None:
             name = f"statement_{len(self._prepared)}"

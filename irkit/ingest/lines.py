@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from irkit.ingest.entries import (
     RAW_CAP,
     Chunk,
+    Numbers,
     Reason,
     Reject,
     digests,
@@ -23,6 +24,8 @@ from irkit.ingest.entries import (
 
 #: Bytes handed on at once: large enough to spread the cost of planning a statement.
 BLOCK = 16 << 20
+
+_MAX_LINES = 1 << 18
 
 _SPACE = b" \t\r\n\x0b\x0c"
 _MARKS = _SPACE + b"\x1e"
@@ -100,17 +103,17 @@ class LineSplitter:
                 data = b"".join(held)
                 cut = data.rfind(b"\n") + 1
                 if cut:
-                    yield self._chunk(data[:cut], open_tail=False)
+                    yield from self._chunks(data[:cut], open_tail=False)
                 rest = yield from self._skip(data[cut:], iterator)
                 held, size, waiting = [rest], len(rest), len(rest)
             elif size >= self._block and waiting < size:
                 data = b"".join(held)
                 cut = data.rfind(b"\n") + 1
-                yield self._chunk(data[:cut], open_tail=False)
+                yield from self._chunks(data[:cut], open_tail=False)
                 held, size = [data[cut:]], len(data) - cut
         data = b"".join(held)
         if data:
-            yield self._chunk(data, open_tail=not data.endswith(b"\n"))
+            yield from self._chunks(data, open_tail=not data.endswith(b"\n"))
 
     def _skip(self, head: bytes, pieces: Iterator[bytes]) -> Generator[Chunk, None, bytes]:
         """Hash an overlong line to its end without keeping it; return what follows it."""
@@ -134,9 +137,22 @@ class LineSplitter:
         yield empty_chunk(self._source_id, [row])
         return rest
 
-    def _chunk(self, data: bytes, *, open_tail: bool) -> Chunk:
+    def _chunks(self, data: bytes, *, open_tail: bool) -> Iterator[Chunk]:
+        """Cut at line feeds; very short lines go in several chunks, to bound what is held."""
+        feeds = np.flatnonzero(np.frombuffer(data, np.uint8) == 10)
+        if len(feeds) <= _MAX_LINES:
+            yield self._chunk(data, feeds, open_tail=open_tail)
+            return
+        start = 0
+        for first in range(0, len(feeds), _MAX_LINES):
+            part = feeds[first : first + _MAX_LINES]
+            last = first + _MAX_LINES >= len(feeds)
+            stop = len(data) if last else int(part[-1]) + 1
+            yield self._chunk(data[start:stop], part - start, open_tail=open_tail and last)
+            start = stop
+
+    def _chunk(self, data: bytes, feeds: Numbers, *, open_tail: bool) -> Chunk:
         buffer = np.frombuffer(data, np.uint8)
-        feeds = np.flatnonzero(buffer == 10)
         bounds = np.concatenate(([0], feeds + 1, [len(data)] if open_tail else []))
         bounds = bounds.astype(np.int64)
         starts, stops = bounds[:-1], bounds[1:].copy()

@@ -115,11 +115,15 @@ class Loader:
         tallies: Mapping[int, Tally],
     ) -> None:
         found: list[tuple[Reject, str]] = [(row, WHOLE) for row in block.rejects]
-        for part in parts:
+        for part, count in _merged(parts, bearing):
             at = part.row_no
-            reason, words = part.reason, part.text
+            reason, words, raw = part.reason, part.text, part.raw
             if block.open_tail[at] and reason is Reason.BAD_JSON:
                 reason, words = Reason.TRUNCATED_TAIL, "the file ends inside this entry"
+            if count > 1:
+                words = f"{count:,} parts: {words}"
+            if not bearing[at]:
+                raw = block.lines[at].as_py().encode().rstrip(b"\r\n")
             row = Reject(
                 source_id=int(block.source_id[at]),
                 entry_no=int(block.entry_no[at]),
@@ -128,7 +132,7 @@ class Loader:
                 sha256=block.sha256[at].tobytes().hex(),
                 reason=reason,
                 text=words,
-                raw=part.raw[:RAW_CAP],
+                raw=raw[:RAW_CAP],
             )
             found.append((row, PART if bearing[at] else WHOLE))
         if not found:
@@ -244,6 +248,17 @@ class Loader:
             "top_logprobs": found.column("tops"),
         }
         self._case.append("query_logprob", pa.table(table))
+
+
+def _merged(
+    parts: Sequence[PartReject], bearing: NDArray[np.bool_]
+) -> list[tuple[PartReject, int]]:
+    """Return one row per entry without records, and one per entry and reason otherwise."""
+    groups: dict[tuple[int, Reason | None], list[PartReject]] = {}
+    for part in parts:
+        key = part.row_no, part.reason if bearing[part.row_no] else None
+        groups.setdefault(key, []).append(part)
+    return [(group[0], len(group)) for group in groups.values()]
 
 
 def _quarantine_table(found: Iterable[tuple[Reject, str]]) -> pa.Table:

@@ -11,18 +11,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from irkit.ingest.engine import Engine, Lines, truths
+from irkit.ingest.engine import FAULTS, Engine, Lines, truths
 from irkit.ingest.entries import Reason
 from irkit.ingest.format import Format
+from irkit.ingest.giants import Giants
+from irkit.ingest.plugins import Registry
 from irkit.ingest.projection import compile_format, shape_statement
-from irkit.ingest.registry import Registry
 from irkit.ingest.repair import mend
 from irkit.ingest.routing import Router
 from irkit.ingest.shapes import Shape, most_common_shape
 from irkit.ingest.structure import nesting
-
-#: Errors that no entry causes: a stop, or a declaration that cannot be compiled.
-FAULTS = (duckdb.InterruptException, duckdb.BinderException, duckdb.ParserException)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +96,8 @@ class Projector:
         """
         primary = self._forced or primary
         total = len(lines)
+        giants = Giants(lines)
+        whole, lines = lines, giants.lines
         rows = np.arange(total, dtype=np.int64)
         tables: list[pa.Table] = []
         done = np.zeros(total, bool)
@@ -110,8 +110,8 @@ class Projector:
         if len(rest):
             other, rejects = self._odd(rest, _take(lines, rest))
             tables += other
-        records = _assemble(tables)
-        return _checked(records, rejects, total, lines)
+        records = giants.restore(_assemble(tables))
+        return _checked(records, rejects, total, whole)
 
     def _odd(
         self, rows: NDArray[np.int64], lines: pa.Array

@@ -32,6 +32,8 @@ def mend(entry: bytes) -> tuple[list[bytes], str]:
     text, replaced = _without_lone_surrogates(entry)
     warnings = [LONE_SURROGATE] if replaced else []
     parts = _whole_values(text)
+    if len(parts) == 1 and b"\n" in parts[0]:
+        parts = _whole_lines(text) or parts
     if len(parts) > 1 or (parts and len(parts[0]) < len(text.strip(_GLUE))):
         return parts, ",".join([*warnings, SEVERAL_VALUES])
     return ([text], LONE_SURROGATE) if replaced else ([], "")
@@ -69,7 +71,7 @@ def _whole_values(text: bytes) -> list[bytes]:
 def _whole_lines(text: bytes) -> list[bytes]:
     """Return the lines of a many-line entry whose brackets do not match as a whole."""
     lines = [line.strip(_GLUE) for line in text.split(b"\n")]
-    lines = [line for line in lines if line]
+    lines = [line for line in lines if line not in (b"", b"]", b"[")]
     if len(lines) < 2 or not any(ln.startswith(b"{") and ln.endswith(b"}") for ln in lines):
         return []
     return lines

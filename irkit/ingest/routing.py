@@ -6,14 +6,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from irkit.ingest.engine import Engine, truths
+from irkit.ingest.engine import FAULTS, Engine, truths
 from irkit.ingest.extraction import Extraction
 from irkit.ingest.format import Envelope, Format
-from irkit.ingest.registry import Registry
+from irkit.ingest.plugins import Registry
 
 #: Wrappers inside wrappers inside wrappers; deeper is no log but a trick.
 MAX_LEVELS = 4
@@ -89,16 +90,43 @@ class Router:
             " coalesce(starts_with(ltrim(line), '{'), false) AS is_object FROM got"
         )
 
+    def check(self) -> None:
+        """Compile all signatures and envelopes without running them.
+
+        Raises:
+            duckdb.Error: one of them cannot be compiled.
+        """
+        self._engine.check(self._sql)
+        for envelope in self._envelopes:
+            self._engine.check(_expansion(envelope))
+
     def classify(
         self, lines: pa.Array
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
         """Return per text: index of the format or -1, of the envelope or -1, is it an object."""
-        found = self._query(self._sql, lines)
+        try:
+            found = self._query(self._sql, lines)
+        except FAULTS:
+            raise
+        except duckdb.Error:
+            return self._classify_apart(lines)
         return (
             found.column("fmt").to_numpy().astype(np.int64),
             found.column("env").to_numpy().astype(np.int64),
             truths(found.column("is_object")),
         )
+
+    def _classify_apart(
+        self, lines: pa.Array
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+        """Find the line that defeats the statement; it counts as of no format."""
+        if len(lines) == 1:
+            none = np.full(1, -1, np.int64)
+            return none, none, np.zeros(1, bool)
+        half = len(lines) // 2
+        parts = [self.classify(lines.slice(0, half)), self.classify(lines.slice(half))]
+        fmt, env, is_object = (np.concatenate(pieces) for pieces in zip(*parts, strict=True))
+        return fmt, env, is_object
 
     def route(
         self, rows: NDArray[np.int64], lines: pa.Array, forced: Format | None = None
@@ -152,7 +180,7 @@ class Router:
         hollow: list[int] = []
         for index in np.unique(env[wrapped]).tolist():
             picked = np.flatnonzero(wrapped & (env == index))
-            sql = f"SELECT row_no, ({self._envelopes[index].expand})::VARCHAR[] AS items FROM block"
+            sql = _expansion(self._envelopes[index])
             found = self._query(sql, lines.take(pa.array(picked)))
             items = found.column("items").combine_chunks()
             counts = np.nan_to_num(
@@ -172,3 +200,7 @@ class Router:
 
     def _query(self, sql: str, lines: pa.Array) -> pa.Table:
         return self._engine.run(sql, np.arange(len(lines), dtype=np.int64), lines)
+
+
+def _expansion(envelope: Envelope) -> str:
+    return f"SELECT row_no, ({envelope.expand})::VARCHAR[] AS items FROM block"

@@ -99,13 +99,20 @@ def typed_names(fmt: Format, shape: Shape) -> dict[str, tuple[str, Any]]:
         **{name: paths for name, paths in fmt.json_paths.items() if name not in fmt.columns},
     }
     used = " ".join(fmt.columns.values())
+    other = {name: p for name, p in fmt.json_paths.items() if name not in ("request", "response")}
+    whole = {
+        path
+        for paths in (*fmt.signature_paths.values(), *fmt.paths.values(), *other.values())
+        for path in first_of(paths)
+    }
     found = {}
     for case in (*(INPUTS[i] for i in shape.inputs), *(OUTPUTS[i] for i in shape.outputs)):
         typed = case.typed
         if typed is None or re.search(rf"\b{typed.name}\b", used):
             continue
         paths = first_of(bodies.get(typed.name, ()))
-        if len(paths) == 1:
+        # Where a body is also wanted whole, what is in it is taken from the whole.
+        if len(paths) == 1 and not any(paths[0].startswith(f"{path}.") for path in whole):
             found[typed.name] = paths[0], json.loads(typed.schema)
     return found
 

@@ -120,8 +120,10 @@ class KnownTexts:
         if not self.forgot:
             return
         self._case.con.execute(
-            "DELETE FROM text WHERE rowid IN (SELECT unnest(list_slice(list(rowid ORDER BY rowid),"
-            " 2, NULL)) FROM text GROUP BY text_id HAVING count(*) > 1)"
+            "DELETE FROM text WHERE rowid IN (SELECT place FROM (SELECT rowid AS place,"
+            " row_number() OVER (PARTITION BY text_id ORDER BY rowid) AS copy FROM text"
+            " WHERE text_id IN (SELECT text_id FROM text GROUP BY text_id HAVING count(*) > 1))"
+            " WHERE copy > 1)"
         )
         self.forgot = False
 

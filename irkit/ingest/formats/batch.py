@@ -110,7 +110,10 @@ BEDROCK_OUT = Format(
     order=140,
     capabilities=_CONTENT | {Capability.PARAMS},
     absent="No time, caller or address: those of the job apply.",
-    signature_paths={"record": "$.recordId", "body": ("$.modelInput.messages", "$.modelInput")},
+    signature_paths={
+        "record": "$.recordId",
+        "body": ("$.modelInput.messages", "$.modelInput.prompt", "$.modelInput.inputText"),
+    },
     signature="record IS NOT NULL AND body IS NOT NULL",
     paths={
         "correlation_id": "$.recordId",

@@ -12,8 +12,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
+from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+import duckdb
 
 from irkit.errors import UsageError
 from irkit.ingest import formats
@@ -90,9 +93,11 @@ def registry() -> Registry:
     envelopes: list[Envelope] = []
     broken: list[Broken] = []
 
-    def take(name: str, load: Any) -> None:
+    def take(name: str, load: Any, *, trusted: bool = False) -> None:
         try:
             new_formats, new_envelopes = _declared(load())
+            if not trusted:
+                _compile(new_formats, new_envelopes)
             known = {fmt.id for fmt in found}
             if twice := known & {fmt.id for fmt in new_formats}:
                 raise ValueError(f"declares formats that exist already: {sorted(twice)}")
@@ -102,13 +107,41 @@ def registry() -> Registry:
             found.extend(new_formats)
             envelopes.extend(new_envelopes)
 
-    for info in sorted(pkgutil.iter_modules(formats.__path__), key=lambda item: item.name):
-        name = f"{formats.__name__}.{info.name}"
-        take(info.name, lambda name=name: importlib.import_module(name))
+    own = str(Path(formats.__file__).parent) if formats.__file__ else ""
+    modules = [
+        (getattr(info.module_finder, "path", None) != own, info.name)
+        for info in pkgutil.iter_modules(formats.__path__)
+    ]
+    # Built-in formats come first, so that no plug-in can take their names.
+    for foreign, short in sorted(modules):
+        name = f"{formats.__name__}.{short}"
+        take(short, lambda name=name: importlib.import_module(name), trusted=not foreign)
     for point in sorted(entry_points(group=GROUP), key=lambda item: item.name):
         take(point.name, point.load)
     found.sort(key=lambda fmt: (fmt.order, fmt.id))
     return Registry(tuple(found), tuple(envelopes), tuple(broken))
+
+
+def _compile(new_formats: Iterable[Format], new_envelopes: Iterable[Envelope]) -> None:
+    """Compile what a plug-in declares, so that a fault in it shows at once and alone.
+
+    Raises:
+        ValueError: the database refuses the SQL.
+    """
+    from irkit.ingest.engine import Engine
+    from irkit.ingest.projection import compile_format
+    from irkit.ingest.routing import Router
+
+    engine = Engine()
+    try:
+        for fmt in new_formats:
+            engine.check(compile_format(fmt))
+        router = Router(Registry(tuple(new_formats), tuple(new_envelopes), ()), engine)
+        router.check()
+    except duckdb.Error as error:
+        raise ValueError(f"its SQL cannot be compiled: {str(error).splitlines()[0]}") from error
+    finally:
+        engine.close()
 
 
 def _declared(plugin: Any) -> tuple[list[Format], list[Envelope]]:

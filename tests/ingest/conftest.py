@@ -1,0 +1,17 @@
+"""One projector for all tests that only need the mapping: building it costs more than using it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from irkit.ingest.plugins import registry
+from irkit.ingest.project import Projector
+
+
+@pytest.fixture(scope="session")
+def projector() -> Iterator[Projector]:
+    made = Projector(registry())
+    yield made
+    made.close()
