@@ -47,11 +47,11 @@ LINES = "\n".join(json.dumps(doc) for doc in DOCS).encode()
         ("c.ndjson", b"\xef\xbb\xbf" + LINES + b"\r\n\n"),
         ("c.json", json.dumps(DOCS).encode()),
         ("c", LINES),
-        ("c.jsonl.gz", gzip.compress(LINES)),
+        ("c.jsonl.gz", gzip.compress(LINES, mtime=0)),
         ("c.jsonl.zst", zstandard.compress(LINES)),
         ("c.jsonl.bz2", bz2.compress(LINES)),
         ("c.jsonl.xz", lzma.compress(LINES)),
-        ("packed.bin", gzip.compress(LINES)),
+        ("packed.bin", gzip.compress(LINES, mtime=0)),
     ],
 )
 def test_json_in_every_packing(tmp_path: Path, name: str, data: bytes) -> None:
@@ -116,7 +116,7 @@ def test_fine_tuning_sets_are_read_turn_by_turn(tmp_path: Path) -> None:
         ("x.csv", b"a,b\n1,2", "no field 'text'"),
         ("x.parquet", b"PAR1 broken", "damaged"),
         ("x.parquet", b"nothing", "no Parquet"),
-        ("x.jsonl.gz", gzip.compress(LINES)[:30], "damaged"),
+        ("x.jsonl.gz", gzip.compress(LINES, mtime=0)[:30], "damaged"),
         ("x.jsonl.zst", zstandard.compress(LINES)[:20], "damaged|no document"),
         ("x.txt", "abc".encode("utf-16"), "UTF-16"),
     ],
