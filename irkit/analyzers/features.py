@@ -90,6 +90,7 @@ class Features:
         self.case = case
         self.log: QueryLog = load_log(case)
         self._note = note or (lambda _done, _total, _what: None)
+        self._cache: dict[str, NDArray[Any]] = {}
 
     def __len__(self) -> int:
         return len(self.log)
@@ -181,12 +182,14 @@ class Features:
 
     def prompt(self, name: str) -> NDArray[Any]:
         """Return a field of :class:`Shapes` or :class:`Relations` per record (0 without prompt)."""
-        columns, pair = self._prompts
-        values = columns[name]
-        out = np.zeros(len(pair), values.dtype)
-        known = pair >= 0
-        out[known] = values[pair[known]]
-        return out
+        if name not in self._cache:
+            columns, pair = self._prompts
+            values = columns[name]
+            out = np.zeros(len(pair), values.dtype)
+            known = pair >= 0
+            out[known] = values[pair[known]]
+            self._cache[name] = out
+        return self._cache[name]
 
     @cached_property
     def fresh(self) -> Bools:
@@ -217,8 +220,12 @@ class Features:
 
     def response(self, name: str) -> NDArray[Any]:
         """Return a field of :class:`Responses` per record: of its most repetitive choice."""
+        return self._by_record[name]
+
+    @cached_property
+    def _by_record(self) -> dict[str, NDArray[Any]]:
         keys, columns = self._responses
-        out = np.zeros(len(self), columns[name].dtype)
+        out = {name: np.zeros(len(self), values.dtype) for name, values in columns.items()}
         if not len(keys):
             return out
         record, key = self._choices
@@ -227,8 +234,9 @@ class Features:
         found = keys[place] == key
         record, place = record[found], place[found]
         order = np.lexsort((columns["tail"][place], columns["run"][place], record))
-        # Ascending order: the last assignment to a record is its most repetitive choice.
-        out[record[order]] = columns[name][place[order]]
+        for name, values in columns.items():
+            # Ascending order: the last assignment to a record is its most repetitive choice.
+            out[name][record[order]] = values[place[order]]
         return out
 
     @cached_property

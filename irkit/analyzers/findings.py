@@ -97,17 +97,18 @@ def select(court: Court, judged: Sequence[Judged], fdr: float) -> Found:
 
 
 def _weights(judged: Sequence[Judged], place: NDArray[np.int64]) -> F64:
-    """Weigh every level of the lattice alike, and windows below 25 queries by their size.
+    """Weigh a level of the lattice by the root of its actors, windows below 25 queries by size.
 
     A log holds many more sessions than credentials, most of them a few calls long; unweighted, the
-    mere number of short sessions would hide an actor that shows on every level.
+    mere number of short sessions would hide an actor that shows on every level.  Equal weight per
+    level would waste the family on a level with a handful of actors.
     """
     out = np.ones(place.shape[1])
     for group, one in enumerate(judged):
         mine = place[0] == group
         if mine.any():
             size = np.clip(one.bucket[place[1, mine]] / _FULL_SIZE, 1 / _FULL_SIZE, 1.0)
-            out[mine] = size / size.sum()
+            out[mine] = size / size.sum() * np.sqrt(mine.sum())
     return out
 
 

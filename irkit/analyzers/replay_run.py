@@ -162,8 +162,8 @@ def _facts(
         "family": {
             "units": found.family,
             "fdr": case.settings.fdr,
-            "method": "Benjamini-Hochberg over all actors, lattice levels weighted alike, windows"
-            " below 25 queries weighted by size",
+            "method": "Benjamini-Hochberg over all actors; lattice levels weighted by the root of"
+            " their size, windows below 25 queries by theirs",
             "selected": int(found.selected),
             "tiers": found.tiers,
             "by_kind": {one.kind.value: int(one.tested.sum()) for one in judged},

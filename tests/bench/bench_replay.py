@@ -45,7 +45,10 @@ def pair(name: str, number: int, at: Any, call: dict[str, Any]) -> bytes:
     chat = call["operation"] == "chat"
     request: dict[str, Any] = {"model": "m-1", "max_tokens": call.get("max_tokens", 256)}
     if chat:
-        request["messages"] = [{"role": "user", "content": call["prompt"]}]
+        request["messages"] = [
+            *([{"role": "system", "content": call["system"]}] if "system" in call else []),
+            {"role": "user", "content": call["prompt"]},
+        ]
     else:
         request |= {"prompt": call["prompt"], "echo": call.get("echo", False)}
     for key in ("temperature", "logit_bias"):
