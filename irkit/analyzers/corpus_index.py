@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from irkit.analyzers.corpus_tokens import I64, U64, Bools, Tokens, degenerate, kgrams, tokenise
+from irkit.analyzers.corpus_tokens import I64, U8, U64, Bools, Tokens, degenerate, kgrams, tokenise
 
 #: Tokens per indexed k-gram and distance between indexed positions; runs of GRAM + STRIDE - 1 = 25
 #: tokens are certain.
@@ -20,6 +20,10 @@ TAIL = 8
 TINY = 3
 #: Punctuation allowed after a prompt's tail ('Continue: "On Monday Mr Doe"').
 _CLOSING = 3
+#: Odd factor of the second table's hash.
+_SECOND = np.uint64(0xC2B2AE3D27D4EB4F)
+#: Largest table of one byte per slot, as a power of two.
+_UNPACKED_BITS = 22
 #: Pairs expanded at once; bounds memory where boilerplate meets boilerplate.
 _PAIRS = 400_000
 _CLOSERS = np.frombuffer(b"\"'`.,:;!?)]}>*_-", np.uint8)
@@ -51,18 +55,32 @@ class GramIndex:
         order = np.argsort(keys, kind="stable")
         self.keys = keys[order]
         self.at = at[order]
-        # One byte per slot, about 1/16 full: most probes of unrelated text end at this load.
+        # About one slot in sixteen is taken: most probes of unrelated text end at this load.  A
+        # large table is packed to bits, so that it stays in the cache.
         bits = min(27, max(12, (16 * max(1, len(keys)) - 1).bit_length()))
         self._shift = np.uint64(64 - bits)
-        self._slots = np.zeros(1 << bits, np.bool_)
-        self._slots[(self.keys >> self._shift).view(np.int64)] = True
+        slots = np.zeros(1 << bits, np.bool_)
+        slots[(self.keys >> self._shift).view(np.int64)] = True
+        self._packed = bits > _UNPACKED_BITS
+        self._slots: U8 = slots.view(np.uint8)
+        if self._packed:
+            self._slots = np.packbits(slots, bitorder="little")
+            # A second, independent table spares most of the binary searches that remain.
+            slots[:] = False
+            slots[((self.keys * _SECOND) >> self._shift).view(np.int64)] = True
+            self._again = np.packbits(slots, bitorder="little")
 
     def __len__(self) -> int:
         return len(self.keys)
 
     def candidates(self, probes: U64) -> I64:
         """Return the indexes of probes that may be present."""
-        return np.flatnonzero(self._slots.take((probes >> self._shift).view(np.int64)))
+        slot = (probes >> self._shift).view(np.int64)
+        if not self._packed:
+            return np.flatnonzero(self._slots.take(slot))
+        maybe = np.flatnonzero(_bit(self._slots, slot))
+        slot = ((probes[maybe] * _SECOND) >> self._shift).view(np.int64)
+        return maybe[_bit(self._again, slot)]
 
     def pairs(self, probes: U64, where: I64) -> Iterator[tuple[I64, I64]]:
         """Yield (probe position, indexed position) for every equal pair, in slices.
@@ -71,10 +89,12 @@ class GramIndex:
             probes: hashes.
             where: position of each probe, ascending.
         """
+        if not len(self.keys):
+            return
         low = np.searchsorted(self.keys, probes, "left")
-        count = np.searchsorted(self.keys, probes, "right") - low
-        hit = np.flatnonzero(count)
-        low, count, where = low[hit], count[hit], where[hit]
+        hit = np.flatnonzero(self.keys[np.minimum(low, len(self.keys) - 1)] == probes)
+        low, where = low[hit], where[hit]
+        count = np.searchsorted(self.keys, probes[hit], "right") - low
         total = np.cumsum(count)
         begin = 0
         while begin < len(count):
@@ -111,6 +131,12 @@ class Characters:
         near = self._begins.reshape(-1, 64)[line] & (np.arange(64) < (at & 63)[:, None])
         result: I64 = self._sums[line] + near.sum(axis=1)
         return result
+
+
+def _bit(packed: U8, slot: I64) -> Bools:
+    """Look bits up in a packed table."""
+    found: Bools = ((packed.take(slot >> 3) >> (slot & 7).astype(np.uint8)) & 1) != 0
+    return found
 
 
 @dataclass(slots=True)

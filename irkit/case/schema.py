@@ -112,6 +112,10 @@ INITIAL = Migration(
         " e_start INTEGER NOT NULL, e_end INTEGER NOT NULL, entity_type VARCHAR NOT NULL,"
         " recogniser VARCHAR NOT NULL, score DOUBLE, explanation VARCHAR,"
         " provenance VARCHAR NOT NULL, value_hash VARCHAR)",
+        # What the NER model found per batch of text pieces: an interrupted run goes on from here.
+        "CREATE TABLE text_entity (batch VARCHAR NOT NULL, text_id VARCHAR NOT NULL,"
+        " e_start INTEGER NOT NULL, e_end INTEGER NOT NULL, entity_type VARCHAR NOT NULL,"
+        " recogniser VARCHAR NOT NULL, score DOUBLE)",
         # One emitted passage tied to one training record (or to none, when unverified).
         "CREATE TABLE exposure (exposure_id VARCHAR NOT NULL, record_id VARCHAR NOT NULL,"
         " choice INTEGER NOT NULL, provenance VARCHAR NOT NULL, level VARCHAR NOT NULL,"

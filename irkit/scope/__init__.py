@@ -44,6 +44,17 @@ class ScopeReport:
     with_corpus: bool
     notes: tuple[str, ...]
 
+    def detail(self) -> dict[str, object]:
+        """Form in which the report is stored with the finished stage."""
+        return {
+            "counts": {n: [c.min, c.best, c.max, c.method] for n, c in self.counts.items()},
+            "exposures": self.exposures,
+            "entities": self.entities,
+            "scanned": self.scanned,
+            "with_corpus": self.with_corpus,
+            "notes": list(self.notes),
+        }
+
 
 def scope(
     case: Case,
@@ -72,13 +83,11 @@ def scope(
     inputs = _inputs(case, corpus, subjects, deep)
     if case.stage_done(Stage.SCOPE, "scope", inputs):
         return _stored(case)
-    with case.transaction():
-        if corpus is None:
+    if corpus is None:
+        with case.transaction():
             case.clear("corpus_doc", "corpus_match")
             case.con.execute("DELETE FROM stage_progress WHERE stage = ?", [Stage.MATCH.value])
-        report = run(case, corpus, subjects=subjects, deep=deep, progress=progress)
-        case.mark_stage(Stage.SCOPE, "scope", inputs, _detail(report))
-    return report
+    return run(case, corpus, subjects=subjects, deep=deep, progress=progress, inputs=inputs)
 
 
 def recount(case: Case) -> dict[str, Count]:
@@ -106,17 +115,6 @@ def _inputs(case: Case, corpus: Corpus | None, subjects: Path | None, deep: bool
     ):
         digest.update(repr(case.rows(sql)).encode())
     return digest.hexdigest()
-
-
-def _detail(report: ScopeReport) -> dict[str, object]:
-    return {
-        "counts": {n: [c.min, c.best, c.max, c.method] for n, c in report.counts.items()},
-        "exposures": report.exposures,
-        "entities": report.entities,
-        "scanned": report.scanned,
-        "with_corpus": report.with_corpus,
-        "notes": list(report.notes),
-    }
 
 
 def _stored(case: Case) -> ScopeReport:

@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import polars as pl
 
@@ -75,12 +76,47 @@ def look_up(
     return Looked(dict(found), texts)
 
 
+def find_known(texts: list[str], known: pl.DataFrame) -> pl.DataFrame:
+    """Find values that are known beforehand, such as a register's customer numbers.
+
+    Args:
+        texts: any strings.
+        known: entity_type, canonical, form and key of the values.
+
+    Returns:
+        Columns text (index), e_start, e_end, entity_type, recogniser, score, canonical.
+    """
+    series = pl.Series(texts, dtype=pl.String)
+    rows: list[tuple[object, ...]] = []
+    for form in known["form"].unique().sort().to_list():
+        mine = known.filter(pl.col("form") == form).unique("key", keep="first").sort("key")
+        said = {key: (kind, value) for key, kind, value in
+                mine.select("key", "entity_type", "canonical").iter_rows()}  # fmt: skip
+        keys = list(said)
+        for at in range(0, len(keys), _MOST):
+            found: dict[tuple[str, str], Found] = defaultdict(Found)
+            _search(series, form, keys[at : at + _MOST], 0, found, len(texts))
+            for (_, key), entry in sorted(found.items()):
+                for index in entry.ordinals:
+                    for place in _pattern(form, key).finditer(texts[index]):
+                        kind, value = said[key]
+                        rows.append(
+                            (index, place.start(), place.end(), kind, "register", 1.0, value)
+                        )
+    schema = {
+        "text": pl.Int64, "e_start": pl.Int64, "e_end": pl.Int64, "entity_type": pl.String,
+        "recogniser": pl.String, "score": pl.Float64, "canonical": pl.String,
+    }  # fmt: skip
+    return pl.DataFrame(rows, schema, orient="row")
+
+
 def _search(
     series: pl.Series,
     form: str,
     keys: list[str],
     first: int,
     found: dict[tuple[str, str], Found],
+    keep: int = KEEP,
 ) -> None:
     if form == "lower":
         body = series.str.to_lowercase()
@@ -103,19 +139,23 @@ def _search(
             if entry.ordinals and entry.ordinals[-1] == first + index:
                 continue
             entry.df += 1
-            if len(entry.ordinals) < KEEP:
+            if len(entry.ordinals) < keep:
                 entry.ordinals.append(first + index)
 
 
 def _stands_alone(text: str, form: str, key: str) -> bool:
     """True where a value is not merely a part of a longer one, or of two beside each other."""
+    return form == "exact" or _pattern(form, key).search(text) is not None
+
+
+@lru_cache(maxsize=10_000)
+def _pattern(form: str, key: str) -> re.Pattern[str]:
     if form == "exact":
-        return True
+        return re.compile(re.escape(key))
     if form == "lower":
-        pattern = rf"(?<![\w.+-]){re.escape(key)}(?![\w@-])"
-        return re.search(pattern, text, re.IGNORECASE) is not None
+        return re.compile(rf"(?<![\w.+-]){re.escape(key)}(?![\w@-])", re.IGNORECASE)
     gap = _SEPARATORS + "{0,3}"
     # A key of digits may lack the country code that stands before it in the text.
     before = "" if form == "digits" else r"(?<![A-Za-z0-9])"
     pattern = before + gap.join(map(re.escape, key)) + r"(?![A-Za-z0-9])"
-    return re.search(pattern, text, re.IGNORECASE) is not None
+    return re.compile(pattern, re.IGNORECASE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from irkit.analyzers.corpus_files import Corpus
-from irkit.analyzers.pii import Piece, Recogniser, describe_model, pieces
 from irkit.case.mask import value_hash
 from irkit.model import Count, Progress, Provenance, Stage
 from irkit.scope import ScopeReport
@@ -35,9 +33,10 @@ from irkit.scope.passages import (
     passages_of,
     prepared_runs,
 )
+from irkit.scope.reading import read_names, without_ordinary
 from irkit.scope.register import Register, empty_register, read_register
 from irkit.scope.subjects import Linker, people
-from irkit.scope.values import cue_derivable, names_in_context, occurrences, with_key
+from irkit.scope.values import cue_derivable, occurrences
 
 if TYPE_CHECKING:
     from irkit.case import Case
@@ -58,8 +57,6 @@ _EVERY = """
 SELECT c.record_id, c.choice FROM query_choice c JOIN query_record r USING (record_id)
 WHERE r.duplicate_of IS NULL ORDER BY ALL
 """
-#: Pieces given to the model at once.
-_PIECES = 512
 
 
 def run(
@@ -69,20 +66,30 @@ def run(
     subjects: Path | None,
     deep: bool,
     progress: Callable[[Progress], None] | None,
+    inputs: str,
 ) -> ScopeReport:
-    """Rebuild all scoping tables; to be called inside a transaction."""
+    """Read all there is, then rebuild the scoping tables in one transaction.
+
+    Args:
+        case: the case, outside any transaction.
+        corpus: the matched corpus, or None.
+        subjects: the register, or None.
+        deep: read every response.
+        progress: told how far the work is.
+        inputs: digest of what the run depends on, stored with the finished stage.
+    """
     register = read_register(subjects) if subjects is not None else empty_register()
     pepper = str(case.settings.seed).encode()
     close = matched_pairs(case)
     close = case.frame(_EVERY) if deep else pl.concat([close, case.frame(_SUSPECTS)]).unique()
     found, novel = _passages(case, close.sort("record_id", "choice"))
     if _annotated(case) and not deep:
-        novel = _without_ordinary(novel, found)
+        novel = without_ordinary(novel, found)
     encoded, says = decoded_passages(case, corpus) if corpus is not None else (None, {})
     if encoded is not None:
         found = pl.concat([found, encoded])
-    values = inside_passages(occurrences(case), found)
-    names, scanned = _names(case, novel, values, progress)
+    values = inside_passages(occurrences(case, register.identifiers), found)
+    names, scanned = read_names(case, novel, values, progress)
     names = inside_passages(names, found)
     looked, documents = _look_up(case, corpus, values, progress)
     every = _entities(values, names, looked)
@@ -97,9 +104,12 @@ def run(
         .unique("exposure_id", keep="first", maintain_order=True)
         .sort("record_id", "choice", "response_start", "response_end", "exposure_id")
     )
-    _store(case, exposures, every, links, linker, register, pepper)
-    counts = count_all(case, with_corpus=corpus is not None)
-    return _report(case, counts, scanned, corpus is not None, deep)
+    with case.transaction():
+        _store(case, exposures, every, links, linker, register, pepper)
+        counts = count_all(case, with_corpus=corpus is not None)
+        report = _report(case, counts, scanned, corpus is not None, deep)
+        case.mark_stage(Stage.SCOPE, "scope", inputs, report.detail())
+    return report
 
 
 def _passages(case: Case, close: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -122,104 +132,6 @@ _SPANS = {
     "record_id": pl.String, "choice": pl.Int32, "text_id": pl.String, "start": pl.Int64,
     "end": pl.Int64,
 }  # fmt: skip
-
-
-#: Characters under which what is left of a stretch is not read.
-_LEFTOVER = 20
-
-
-def _without_ordinary(novel: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
-    """Leave out passages of documents about nobody, where the corpus says whom documents concern.
-
-    Ordinary text that a model reproduces is most of what matches; names in it are those of public
-    places and products.
-    """
-    memorised = found.filter(pl.col("provenance") == Provenance.MEMORISED.value)
-    about = memorised.filter(pl.col("subject_id").is_not_null() & ~pl.col("common"))
-    ordinary = memorised.filter(pl.col("subject_id").is_null()).join(
-        about, on=["record_id", "choice"], how="anti"
-    )
-    if not len(ordinary):
-        return novel
-    pair = ["record_id", "choice"]
-    cuts = ordinary.group_by(pair).agg(
-        pl.struct(start="response_start", end="response_end").alias("cuts")
-    )
-    touched = novel.join(cuts, on=pair, how="inner", maintain_order="left")
-    rest = novel.join(cuts, on=pair, how="anti", maintain_order="left")
-    rows: list[tuple[object, ...]] = []
-    for record, choice, text_id, start, end, gone in touched.iter_rows():
-        at = start
-        for cut in sorted(gone, key=lambda c: (c["start"], c["end"])):
-            if cut["start"] - at >= _LEFTOVER:
-                rows.append((record, choice, text_id, at, min(cut["start"], end)))
-            at = max(at, cut["end"])
-        if end - at >= _LEFTOVER:
-            rows.append((record, choice, text_id, at, end))
-    left = pl.DataFrame(rows, novel.schema, orient="row").filter(pl.col("start") < pl.col("end"))
-    return pl.concat([rest, left]).sort("record_id", "choice", "start")
-
-
-def _names(
-    case: Case,
-    novel: pl.DataFrame,
-    values: pl.DataFrame,
-    progress: Callable[[Progress], None] | None,
-) -> tuple[pl.DataFrame, int]:
-    """Let the model read what is new; entities per response that a value does not cover yet."""
-    spans = novel.select("text_id", "start", "end").unique().sort("text_id", "start", "end")
-    todo: list[Piece] = []
-    if len(spans):
-        # Neighbouring spans are read together: a mask must not cut a sentence from its subject.
-        merged = spans.group_by("text_id", maintain_order=True).agg("start", "end")
-        with case.con.cursor() as cursor:
-            cursor.register("wanted", merged.select("text_id").to_arrow())
-            cursor.execute(
-                "SELECT text_id, body FROM text WHERE text_id IN (SELECT text_id FROM wanted)"
-                " ORDER BY text_id"
-            )
-            bodies = dict(cursor.fetchall())
-        for text_id, starts, ends in merged.iter_rows():
-            todo += pieces(text_id, bodies[text_id], _joined(starts, ends))
-    columns = [name for name in values.columns if not name.startswith("in_")]
-    if not todo:
-        return values.head(0).select(columns), 0
-    recogniser = Recogniser()
-    case.set_meta("models", json.dumps({"ner": describe_model(recogniser.model)}, sort_keys=True))
-    frames = []
-    for at in range(0, len(todo), _PIECES):
-        frames.append(recogniser.find(todo[at : at + _PIECES]))
-        if progress is not None:
-            progress(Progress(Stage.PII, min(at + _PIECES, len(todo)), len(todo), "texts"))
-    found = with_key(pl.concat(frames))
-    calls = novel.select("record_id", "choice", "text_id").unique(maintain_order=True)
-    rows = calls.join(found, on="text_id")
-    rows = _uncovered(rows, values).sort("record_id", "choice", "e_start", "e_end", "entity_type")
-    own = names_in_context(case, rows.select("record_id", "canonical"))
-    rows = rows.with_columns(echo=own["own"].fill_null(False))
-    return rows.select(columns), len({piece.text_id for piece in todo})
-
-
-def _joined(starts: list[int], ends: list[int]) -> list[tuple[int, int]]:
-    """Join spans that overlap or lie close together."""
-    out: list[tuple[int, int]] = []
-    for start, end in zip(starts, ends, strict=True):
-        if out and start <= out[-1][1] + 2:
-            out[-1] = (out[-1][0], max(out[-1][1], end))
-        else:
-            out.append((start, end))
-    return out
-
-
-def _uncovered(rows: pl.DataFrame, values: pl.DataFrame) -> pl.DataFrame:
-    """Drop what an identifier of the pattern tier covers already."""
-    rows = rows.with_row_index("row")
-    both = rows.select("row", "record_id", "choice", "e_start", "e_end").join(
-        values.select("record_id", "choice", start="e_start", end="e_end"),
-        on=["record_id", "choice"],
-    )
-    covered = both.filter((pl.col("e_start") < pl.col("end")) & (pl.col("start") < pl.col("e_end")))
-    return rows.join(covered.select("row").unique(), on="row", how="anti").drop("row")
 
 
 def _look_up(

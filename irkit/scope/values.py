@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from irkit.analyzers.pii import scan_identifiers
+from irkit.analyzers.pii import batches, scan_identifiers
 from irkit.analyzers.secrets import SECRETS
 from irkit.scope.context import ACTORS
+from irkit.scope.lookup import find_known
 from irkit.scope.names import cue_cover
 
 if TYPE_CHECKING:
@@ -97,14 +98,19 @@ WHERE a.actor IN (SELECT actor FROM wanted) GROUP BY ALL
 """
 
 
-def occurrences(case: Case) -> pl.DataFrame:
+def occurrences(case: Case, known: pl.DataFrame) -> pl.DataFrame:
     """Return every identifier of every response.
+
+    Args:
+        case: the case.
+        known: identifiers of the register (entity_type, canonical, form, key); those that no
+            pattern finds are looked for as they are.
 
     Returns:
         Columns record_id, choice, text_id, e_start, e_end, entity_type, recogniser, score,
         canonical, form, key, echo; ordered by record, choice and place.
     """
-    found = with_key(scan_identifiers(case, _RESPONSES))
+    found = with_key(_with_known(case, scan_identifiers(case, _RESPONSES), known))
     rows = _frame(case, _OCCURRENCES, found.select("text_id").unique())
     rows = rows.join(found, on="text_id", how="inner", maintain_order="left_right")
     own = _frame(case, _OWN, rows.select("record_id", "form", "key").unique())
@@ -114,6 +120,27 @@ def occurrences(case: Case) -> pl.DataFrame:
     )
     echo = pl.col("own").fill_null(False) | (pl.col("sent") < pl.col("rank")).fill_null(False)
     return rows.with_columns(echo=echo).drop("own", "sent", "actor", "rank")
+
+
+def _with_known(case: Case, found: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+    """Add known identifiers where no other finding overlaps them."""
+    known = known.filter(pl.col("entity_type") == "IDENTIFIER")
+    if not len(known):
+        return found
+    parts: list[pl.DataFrame] = []
+    with case.con.cursor() as cursor:
+        cursor.execute(_RESPONSES)
+        for ids, bodies in batches(cursor):
+            names = pl.DataFrame({"text": range(len(ids)), "text_id": ids})
+            hits = find_known(bodies, known).join(names, on="text", how="left")
+            parts.append(hits.select(found.columns).cast(found.schema))
+    more = pl.concat(parts).with_row_index("row") if parts else found.head(0).with_row_index("row")
+    both = more.select("row", "text_id", s="e_start", e="e_end").join(
+        found.select("text_id", "e_start", "e_end"), on="text_id"
+    )
+    taken = both.filter((pl.col("s") < pl.col("e_end")) & (pl.col("e_start") < pl.col("e")))
+    more = more.join(taken.select("row").unique(), on="row", how="anti").drop("row")
+    return pl.concat([found, more]).sort("text_id", "e_start", "e_end", "entity_type")
 
 
 def _earlier(case: Case, rows: pl.DataFrame) -> pl.DataFrame:

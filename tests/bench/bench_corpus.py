@@ -17,6 +17,7 @@ import orjson
 
 from irkit.analyzers.corpus import block_of, load_corpus, text_set
 from irkit.analyzers.corpus_engine import scan
+from irkit.analyzers.corpus_near import NearSet, scan_near
 
 PLANTED_TOKENS = 50
 
@@ -115,6 +116,14 @@ def main() -> None:
         seconds = timed(run)
         write(f"match raw text, one core: {size / 1e6 / seconds:.0f} MB/s\n")
         write(f"planted {len(planted)}, found {len(planted & found)}\n")
+        near = NearSet(texts)
+
+        def run_near() -> None:
+            for batch in batches:
+                scan_near(near, block_of(batch))
+
+        edited = timed(run_near)
+        write(f"edited passages too: {size / 1e6 / (seconds + edited):.0f} MB/s\n")
         seconds = timed(lambda: [None for _ in load_corpus(path).batches()])
         write(f"read JSONL, one core: {path.stat().st_size / 1e6 / seconds:.0f} MB/s\n")
 

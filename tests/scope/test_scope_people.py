@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from irkit.errors import UsageError
@@ -171,6 +173,75 @@ def test_the_register_names_people_without_a_corpus(incident) -> None:
     assert incident.rows("SELECT subject_id, status, countries, label_masked FROM subject") == [
         ("S1", "unverified", ["FI"], "A••• E•••")
     ]
+
+
+def test_numbers_of_the_register_are_known_identifiers(incident) -> None:
+    for i in range(3):
+        incident.person(f"S{i}", name=f"Person {i}", customer_no=f"K12345{i}", team="blue")
+    incident.doc("d", "Contract K123451 is running.", "S1")
+    incident.call("tell", "It is k-123451, but not K1234519 or XK123450.")
+    incident.call("about K123452?", "K123452 has nothing.")
+    incident.scope()
+    assert incident.rows(TYPED) == [("memorised", "typed", "d")]
+    assert incident.rows(SUBJECTS) == [("S1", "probable")]
+    assert {row[0] for row in incident.rows("SELECT recogniser FROM entity")} == {"register"}
+
+
+def test_names_beside_a_leak_are_read_and_placed(incident, words) -> None:
+    incident.doc("d", f"{words(0, 60)} Mr John Smith lives in Paris. {words(60, 80)}", "s")
+    incident.call(
+        "Who is Mary Johnson?",
+        f"{words(0, 60)} Mr John Smith lives in Paris. {words(60, 80)} Mary Johnson met Bob Brown.",
+    )
+    incident.call("hi", "John Smith and Mary Johnson met in London.", key="other")
+    incident.scope()
+    ((record, *_),) = incident.rows("SELECT record_id FROM exposure")
+    rows = incident.rows(
+        "SELECT record_id, provenance, count(*) FROM entity WHERE entity_type = 'PERSON'"
+        " GROUP BY ALL ORDER BY ALL"
+    )
+    # Only the response that matched is read; the other actor is not under suspicion.
+    assert {row[0] for row in rows} == {record}
+    assert {row[1] for row in rows} == {"memorised", "echo", "unverified"}
+
+
+def test_suspected_actors_are_read_and_deep_reads_everybody(incident) -> None:
+    incident.call("hi", "John Smith lives in Paris.", key="bad")
+    incident.call("hi", "Mary Johnson lives in London.", key="good")
+    incident.case.con.execute(
+        "INSERT INTO finding BY NAME SELECT 'f' AS finding_id, 'credential' AS unit_kind,"
+        " 'bad' AS unit, 'training_data_extraction' AS technique, 'B' AS tier, 'none' AS p_kind"
+    )
+    people = "SELECT DISTINCT record_id FROM entity WHERE entity_type = 'PERSON' ORDER BY 1"
+    incident.scope(corpus=False)
+    assert incident.rows(people) == [("r0001",)]
+    assert json.loads(incident.case.meta("models"))["ner"]["version"]
+    incident.scope(corpus=False, deep=True)
+    assert incident.rows(people) == [("r0001",), ("r0002",)]
+
+
+def test_a_stopped_run_goes_on_where_it_was(incident, monkeypatch) -> None:
+    from irkit.scope import reading
+
+    monkeypatch.setattr(reading, "_TEXTS", 1)
+    for i in range(3):
+        incident.call("hi", f"Text {i}: John Smith lives in Paris.")
+    find, calls = reading.Recogniser.find, []
+
+    def failing(self, todo):
+        calls.append(len(todo))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return find(self, todo)
+
+    monkeypatch.setattr(reading.Recogniser, "find", failing)
+    with pytest.raises(KeyboardInterrupt):
+        incident.scope(corpus=False, deep=True)
+    assert incident.rows("SELECT count(*) FROM exposure") == [(0,)]
+    incident.scope(corpus=False, deep=True)
+    assert len(calls) == 4  # the first text was not read again
+    people = "SELECT count(*) FROM entity WHERE entity_type = 'PERSON'"
+    assert incident.rows(people) == [(3,)]
 
 
 # -- linking --------------------------------------------------------------------------------------
