@@ -171,9 +171,11 @@ def _content(case: Case, registry: Registry, scorer: Scorer, units: Units) -> di
     draw = mix(np.arange(len(units), dtype=np.uint64) + np.uint64(case.settings.seed))
     pick = units.rows[units.bounds[:-1] + (draw % units.sizes.astype(np.uint64)).astype(np.int64)]
     queries = {}
-    for _, statistic in scorer.statistics:
+    for i, (_, statistic) in enumerate(scorer.statistics):
         values = round_up(scorer.query[statistic.key][pick].astype(np.float64))
-        queries[statistic.key] = {"n": len(pick), "above": _plain(np.sort(values[values > 0]))}
+        # A statistic that could not speak (no corpus given) has seen no query, not only dull ones.
+        seen = 0 if np.isnan(scores[:, i]).all() else len(pick)
+        queries[statistic.key] = {"n": seen, "above": _plain(np.sort(values[values > 0]))}
     whole = whole_units(units)
     signatures = {
         signature.key: {"hits": int(hits.sum()), "n": len(units)}

@@ -122,7 +122,7 @@ def _facts(
     used = np.concatenate([one.size[one.tested] for one in judged]) if judged else np.zeros(0)
     least = int(used.min()) if used.size else 0
     worst = Promise.of(least, alpha)
-    text = worst.text(generic=base.generic)
+    text = worst.text(generic=base.generic) if used.size else "No actor could be tested."
     if not base.stationary:
         text = "Rank only, no promise: the calibration's two halves differ (drift)."
     moved = _shift(judged)

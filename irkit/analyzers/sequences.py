@@ -67,7 +67,7 @@ SELECT q.record_id, q.source_id, q.entry_no, q.sub_no, epoch_us(q.event_time) AS
        q.logit_bias, q.seed, q.turn_count, q.system_text_id) AS params_key
 FROM query_record q LEFT JOIN (SELECT record_id, min(session_key) AS session_key
   FROM record_session GROUP BY record_id) s USING (record_id)
-WHERE q.duplicate_of IS NULL AND q.record_kind <> 'access'
+WHERE q.duplicate_of IS NULL AND q.record_kind <> 'access_only'
 """
 
 

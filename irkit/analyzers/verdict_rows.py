@@ -71,7 +71,8 @@ def _detector_rows(court: Court, one: Judged, detector: Detector) -> pl.DataFram
     few = f"fewer than {detector.spec.n_min} queries, or the inputs are not logged for them"
     summary[~spoke] = silent or few
     uncalibrated = spoke & ~known
-    summary[uncalibrated] = "no ordinary actors to compare with"
+    summary[uncalibrated] = "the calibration holds no ordinary scores of this detector"
+    status[uncalibrated] = Status.NOT_APPLICABLE.value
     if error:
         status[:] = Status.ERROR.value
         summary[:] = error

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import random
 
 import numpy as np
 import pytest
 import zstandard
-from analyzers_sim import FAMILY, NOUNS, Sim, give_corpus, new_case, population
+from analyzers_sim import ATTACKS, FAMILY, NOUNS, Sim, give_corpus, new_case, population
 
+from irkit.analyzers import replay
 from irkit.analyzers.baseline import (
     ANY,
     FORMAT,
@@ -143,6 +145,31 @@ def test_an_empty_case_makes_no_baseline(tmp_path):
         pytest.raises(UsageError, match="no query records"),
     ):
         build_baseline(case, tmp_path / "e.zst")
+
+
+def test_a_statistic_that_was_silent_in_the_baseline_accuses_nobody(tmp_path):
+    with new_case(tmp_path / "b.irkit") as case:
+        sim = Sim(case)
+        population(sim, 60, seed=7)
+        sim.flush()
+        build_baseline(case, tmp_path / "b.zst")  # no corpus was given
+    baseline = load_baseline(tmp_path / "b.zst")
+    assert baseline.query_p("D5.members", np.array([50.0], np.float32)).tolist() == [1.0]
+    with new_case(tmp_path / "c.irkit", fpr=0.05) as case:
+        sim = Sim(case)
+        population(sim, 10, seed=8)
+        sim.actor("bad", ATTACKS["loss_membership"][0](random.Random(1), 40))
+        sim.flush()
+        give_corpus(case, tmp_path)
+        replay(case, baseline=tmp_path / "b.zst")
+        row = case.rows(
+            "SELECT status, summary FROM detector_result WHERE unit = 'bad'"
+            " AND unit_kind = 'credential' AND detector = 'member_probe_set'"
+        )[0]
+    assert row == (
+        "NOT_APPLICABLE",
+        "the calibration holds no ordinary scores of this detector",
+    )
 
 
 def test_the_format_is_named():
