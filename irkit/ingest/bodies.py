@@ -254,10 +254,12 @@ BODY_MACROS: tuple[str, ...] = (
         nullif(ik_text(m.content::VARCHAR), ''), nullif(m.refusal, ''),
         ik_calls(m.tool_calls::VARCHAR), json_extract_string(m.function_call, '$.arguments'))
       END""",
+    """CREATE MACRO ik_choice_text(c) AS
+      coalesce(c.text, ik_message_text(c.message), '')""",
     """CREATE MACRO ik_as_choices(l) AS list_transform(l,
       lambda c, i: struct_pack(
         choice := coalesce(c.index, (i - 1)::INTEGER),
-        body := coalesce(c.text, ik_message_text(c.message), ''), finish := c.finish_reason,
+        body := ik_choice_text(c), finish := c.finish_reason,
         tokens := CASE WHEN c.logprobs IS NOT NULL THEN ik_lp_tokens(c.logprobs) END,
         lps := CASE WHEN c.logprobs IS NOT NULL THEN ik_lp_values(c.logprobs) END,
         tops := CASE WHEN c.logprobs IS NOT NULL THEN ik_lp_tops(c.logprobs) END,
@@ -339,18 +341,21 @@ BODY_MACROS: tuple[str, ...] = (
         coalesce(c.text, c.outputText, c.generated_text, ik_text(json_extract(c.message,
           '$.content')::VARCHAR)),
         coalesce(c.stop_reason, c.completionReason, c.finish_reason)))""",
+    # A turn that only brings a tool's answer back is the tool's, whatever role it is sent in.
+    """CREATE MACRO ik_turn_role(m) AS CASE
+      WHEN starts_with(coalesce(m.content, m.parts)::VARCHAR, '[')
+        AND regexp_matches(coalesce(m.content, m.parts)::VARCHAR,
+          '^\\[\\s*\\{\\s*"(type"\\s*:\\s*"tool_result|toolResult|functionResponse)"')
+      THEN 'tool' ELSE ik_role(coalesce(m.role, m.author, CASE m.type
+        WHEN 'function_call_output' THEN 'tool' WHEN 'function_call' THEN 'assistant' END)) END""",
+    """CREATE MACRO ik_turn_text(m) AS CASE
+      WHEN m.tool_calls IS NULL AND m.reasoning_content IS NULL
+      THEN coalesce(ik_text(coalesce(m.content, m.parts)::VARCHAR), '')
+      ELSE concat_ws(chr(10), nullif(m.reasoning_content, ''),
+        nullif(ik_text(coalesce(m.content, m.parts)::VARCHAR), ''),
+        ik_calls(m.tool_calls::VARCHAR)) END""",
     """CREATE MACRO ik_as_messages(l) AS list_transform(l,
-      lambda m: struct_pack(
-        role := CASE WHEN regexp_matches(coalesce(m.content, m.parts)::VARCHAR,
-            '^\\[\\s*\\{\\s*"(type"\\s*:\\s*"tool_result|toolResult|functionResponse)"')
-          THEN 'tool' ELSE ik_role(coalesce(m.role, m.author, CASE m.type
-            WHEN 'function_call_output' THEN 'tool' WHEN 'function_call' THEN 'assistant' END))
-          END,
-        body := CASE WHEN m.tool_calls IS NULL AND m.reasoning_content IS NULL
-          THEN coalesce(ik_text(coalesce(m.content, m.parts)::VARCHAR), '')
-          ELSE concat_ws(chr(10), nullif(m.reasoning_content, ''),
-            nullif(ik_text(coalesce(m.content, m.parts)::VARCHAR), ''),
-            ik_calls(m.tool_calls::VARCHAR)) END))""",
+      lambda m: struct_pack(role := ik_turn_role(m), body := ik_turn_text(m)))""",
     f"CREATE MACRO ik_messages(j) AS ik_as_messages(from_json(j, '{MESSAGES}'))",
     """CREATE MACRO ik_prompts(j) AS CASE
       WHEN starts_with(j, '"') THEN [json_extract_string(j, '$')]

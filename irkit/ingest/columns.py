@@ -62,8 +62,8 @@ _WARNINGS: Mapping[str, str] = {
         " AND NOT regexp_matches(rq_prompt, '^\\[\\s*\"')"
     ),
     "unknown_body_shape": (
-        "coalesce(op, '') <> 'embeddings' AND ((request IS NOT NULL AND len(msgs) = 0)"
-        " OR (length(response) > 2 AND len(chs) = 0 AND rs_error IS NULL"
+        "coalesce(op, '') <> 'embeddings' AND ((request IS NOT NULL AND len(bodies) = 0)"
+        " OR (length(response) > 2 AND len(choice_body) = 0 AND rs_error IS NULL"
         " AND error_type IS NULL AND coalesce(status_code, 200) < 400))"
     ),
     "negative_latency": "coalesce(latency_ms, TRY_CAST(rs_latency_ms AS DOUBLE)) < 0",
@@ -97,7 +97,8 @@ def _outcome() -> str:
         OR lower(rs_error_filter) IN ('content_filter', 'responsibleaipolicyviolation')
       THEN 'blocked'
       WHEN status_code >= 400 OR error_type IS NOT NULL OR rs_error IS NOT NULL THEN 'error'
-      WHEN status_code BETWEEN 200 AND 299 OR len(chs) > 0 OR rs_embedding IS NOT NULL THEN 'ok'
+      WHEN status_code BETWEEN 200 AND 299 OR len(choice_body) > 0 OR rs_embedding IS NOT NULL
+      THEN 'ok'
       ELSE 'unknown' END"""
 
 
@@ -121,12 +122,12 @@ def _marked(fmt: Format) -> str:
     branches = ""
     if fmt.redacted_as:
         marks = ", ".join(literal(mark) for mark in fmt.redacted_as)
-        branches += f" WHEN msgs[prompt_at].body IN ({marks}) OR chs[1].body IN ({marks})"
+        branches += f" WHEN bodies[prompt_at] IN ({marks}) OR choice_body[1] IN ({marks})"
         branches += " THEN 'redacted'"
     for mark in fmt.truncated_by:
         found = f"len(list_filter({{}}, lambda b: contains(b, {literal(mark)}))) > 0"
         branches += f" WHEN {found.format('bodies')}"
-        branches += f" OR contains(chs[1].body, {literal(mark)}) THEN 'truncated'"
+        branches += f" OR contains(choice_body[1], {literal(mark)}) THEN 'truncated'"
     return branches
 
 
@@ -197,16 +198,16 @@ def record_columns(fmt: Format) -> dict[str, str]:
             f" nullif(json_merge_patch('{{}}', json_object({params}))::VARCHAR, '{{}}') END"
         ),
         "params_known": "known",
-        "prompt_chars": "length(msgs[prompt_at].body)",
-        "response_chars": "length(chs[1].body)",
+        "prompt_chars": "length(bodies[prompt_at])",
+        "response_chars": "length(choice_body[1])",
         "turn_count": "len(list_filter(roles, lambda r: r = 'user'))",
-        "choice_count": "len(chs)",
+        "choice_count": "len(choice_body)",
         "finish_reason": "finish",
-        "has_logprobs": "coalesce(len(chs[1].lps) > 0, false)",
+        "has_logprobs": "coalesce(len(lps0) > 0, false)",
         "mean_logprob": "list_avg(lps)",
         "min_logprob": "list_min(lps)",
         "token_count_lp": "nullif(len(lps), 0)",
-        "scalars_returned": "coalesce(list_sum(list_transform(chs, lambda c: c.scalars)), 0)",
+        "scalars_returned": "coalesce(scalars, 0)",
         "input_tokens": "coalesce(input_tokens, TRY_CAST(rs_input_tokens AS BIGINT), usage.input)",
         "output_tokens": (
             "coalesce(output_tokens, TRY_CAST(rs_output_tokens AS BIGINT), usage.output)"
@@ -220,11 +221,11 @@ def record_columns(fmt: Format) -> dict[str, str]:
         ),
         "content_state": (
             f"CASE WHEN content_state IS NOT NULL THEN content_state{_marked(fmt)}"
-            " WHEN len(msgs) > 0 AND (len(chs) > 0 OR status_code >= 400 OR error_type IS NOT NULL"
-            " OR rs_error IS NOT NULL) THEN 'full'"
-            " WHEN len(msgs) > 0 AND rs_embedding IS NOT NULL THEN 'full'"
-            " WHEN len(msgs) > 0 THEN 'prompt_only' WHEN len(chs) > 0 THEN 'response_only'"
-            " ELSE 'absent' END"
+            " WHEN len(bodies) > 0 AND (len(choice_body) > 0 OR status_code >= 400"
+            " OR error_type IS NOT NULL OR rs_error IS NOT NULL) THEN 'full'"
+            " WHEN len(bodies) > 0 AND rs_embedding IS NOT NULL THEN 'full'"
+            " WHEN len(bodies) > 0 THEN 'prompt_only'"
+            " WHEN len(choice_body) > 0 THEN 'response_only' ELSE 'absent' END"
         ),
         "record_kind": "coalesce(record_kind, 'call')",
         "tags": "tags",

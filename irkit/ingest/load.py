@@ -169,7 +169,12 @@ class Loader:
         self._choices(records, record_id, source, choice_ids, choice_of)
         self._logprobs(records, record_id, source)
         starts = _starts(body_of, len(records))
-        columns = {name: records.column(name) for name in RECORD_COLUMNS}
+        # A column that is empty in the whole block is left to its default: NULL costs nothing.
+        columns = {
+            name: records.column(name)
+            for name in RECORD_COLUMNS
+            if records.column(name).null_count < len(records)
+        }
         columns |= {
             "record_id": record_id,
             "source_id": pa.array(source, pa.int32()),

@@ -72,8 +72,12 @@ def compile_format(
     outputs = tuple(OUTPUTS[i] for i in shape.outputs) if shape else OUTPUTS
     typed = typed_names(fmt, shape) if shape else {}
     stream = shape is None or "response" in wanted(fmt, shape)
-    ctes |= _lists(value_of(inputs, typed), value_of(outputs, typed), stream=stream)
-    ctes |= _split(split)
+    ctes |= _values(stream=stream)
+    if shape is not None and (direct := _direct(shape, typed)):
+        ctes |= direct
+    else:
+        ctes |= _lists(value_of(inputs, typed), value_of(outputs, typed), split=split)
+    ctes |= _places()
     columns = record_columns(fmt)
     if split:
         # Tokens are counted once per call, not once per prompt.
@@ -83,12 +87,10 @@ def compile_format(
     items += [f"CAST({columns[name]} AS {kind}) AS {name}" for name, kind in RECORD_COLUMNS.items()]
     items += [
         *("roles", "bodies", "system_at", "prompt_at"),
-        "list_transform(chs, lambda c: c.choice) AS choice_no",
-        "list_transform(chs, lambda c: c.body) AS choice_body",
-        "list_transform(chs, lambda c: c.finish) AS choice_finish",
-        "CASE WHEN len(chs[1].tokens) > 0 THEN chs[1].tokens END AS tokens",
-        "CASE WHEN len(chs[1].tokens) > 0 THEN chs[1].lps END AS token_logprobs",
-        "CASE WHEN len(chs[1].tokens) > 0 THEN to_json(chs[1].tops)::VARCHAR END AS tops",
+        *("choice_no", "choice_body", "choice_finish"),
+        "CASE WHEN len(tokens0) > 0 THEN tokens0 END AS tokens",
+        "CASE WHEN len(tokens0) > 0 THEN lps0 END AS token_logprobs",
+        "CASE WHEN len(tokens0) > 0 THEN to_json(tops0)::VARCHAR END AS tops",
     ]
     return _with(ctes, select(items, "placed"))
 
@@ -261,8 +263,8 @@ def _envelope(fmt: Format) -> dict[str, str]:
 # -- layers 5 and 6 -----------------------------------------------------------------------------
 
 
-def _lists(messages: str, choices: str, *, stream: bool) -> dict[str, str]:
-    """Return the layer that builds messages, choices and other values of each record."""
+def _values(*, stream: bool) -> dict[str, str]:
+    """Return the layer of single values: times, address, secret, usage."""
     usage = (
         "CASE WHEN starts_with(response, '[') AND rs_choices IS NULL"
         " THEN ik_event_usage(response) END"
@@ -272,8 +274,6 @@ def _lists(messages: str, choices: str, *, stream: bool) -> dict[str, str]:
     items = [
         "*",
         f"{SYSTEM_TEXT} AS system_text",
-        f"{messages} AS msgs0",
-        f"{choices} AS chs0",
         f"{usage} AS usage",
         f"{OPERATION} AS op",
         "ik_time(event_time) AS t_start",
@@ -289,12 +289,12 @@ def _lists(messages: str, choices: str, *, stream: bool) -> dict[str, str]:
         " AND prompt IS NULL AND regexp_matches(rq_prompt, '^\\[\\s*[\"\\[]')"
         " THEN json_array_length(rq_prompt)::INTEGER ELSE 1 END AS parts",
     ]
-    return {"lists": select(items, "inner_")}
+    return {"singles": select(items, "inner_")}
 
 
-def _split(split: bool) -> dict[str, str]:
-    """Return the layers that place messages and choices, one prompt per row where asked."""
-    ctes: dict[str, str] = {}
+def _lists(messages: str, choices: str, *, split: bool) -> dict[str, str]:
+    """Return the layers that build messages and choices of any dialect."""
+    ctes = {"lists": select(["*", f"{messages} AS msgs0", f"{choices} AS chs0"], "singles")}
     msgs, chs = "msgs0", "chs0"
     if split:
         share = "greatest(1, len(chs0) // parts)"
@@ -308,37 +308,82 @@ def _split(split: bool) -> dict[str, str]:
             " body := c.body, finish := c.finish, tokens := c.tokens, lps := c.lps,"
             " tops := c.tops, scalars := c.scalars))"
         )
-    prefix = "CASE WHEN system_text IS NOT NULL THEN [{'role': 'system', 'body': system_text}]"
-    times = ", ".join(plausible(name) for name in ("t_start", "t_end", "t_created"))
     ctes["final"] = select(
-        [
-            "*",
-            f"list_concat({prefix} ELSE [] END, {msgs}) AS msgs",
-            f"coalesce({chs}, []) AS chs",
-            f"coalesce({times}) AS event_at",
-            "coalesce(ip_direct, ip_forwarded) AS ip",
-        ],
-        "split" if split else "lists",
+        ["*", f"{msgs} AS msgs", f"coalesce({chs}, []) AS chs"], "split" if split else "lists"
     )
-    ctes["where_"] = select(
+    ctes["apart"] = select(
         [
             "*",
-            "list_transform(msgs, lambda m: m.role) AS roles",
-            "list_transform(msgs, lambda m: coalesce(m.body, '')) AS bodies",
-            "coalesce(chs[1].finish, finish_reason, rs_stop_reason) AS finish",
-            "list_filter(chs[1].lps, lambda x: x IS NOT NULL AND isfinite(x)) AS lps",
+            "list_transform(msgs, lambda m: m.role) AS roles0",
+            "list_transform(msgs, lambda m: coalesce(m.body, '')) AS bodies0",
+            "list_transform(chs, lambda c: c.choice) AS choice_no",
+            "list_transform(chs, lambda c: c.body) AS choice_body",
+            "list_transform(chs, lambda c: c.finish) AS choice_finish",
+            "chs[1].tokens AS tokens0",
+            "chs[1].lps AS lps0",
+            "chs[1].tops AS tops0",
+            "list_sum(list_transform(chs, lambda c: c.scalars)) AS scalars",
         ],
         "final",
     )
+    return ctes
+
+
+def _direct(shape: Shape, typed: Mapping[str, object]) -> dict[str, str]:
+    """Return the same lists straight from typed messages and choices, if that is all there is."""
+    if len(shape.inputs) != 1 or len(shape.outputs) != 1:
+        return {}
+    source, target = INPUTS[shape.inputs[0]].typed, OUTPUTS[shape.outputs[0]].typed
+    if source is None or target is None or {source.name, target.name} - set(typed):
+        return {}
+    turns, choices = source.name, target.name
+    first = f"{choices}[1].logprobs"
+    items = [
+        "*",
+        f"list_transform({turns}, lambda m: ik_turn_role(m)) AS roles0",
+        f"list_transform({turns}, lambda m: ik_turn_text(m)) AS bodies0",
+        f"list_transform({choices}, lambda c, i: coalesce(c.index, (i - 1)::INTEGER)) AS choice_no",
+        f"list_transform({choices}, lambda c: ik_choice_text(c)) AS choice_body",
+        f"list_transform({choices}, lambda c: c.finish_reason) AS choice_finish",
+        f"CASE WHEN {first} IS NOT NULL THEN ik_lp_tokens({first}) END AS tokens0",
+        f"CASE WHEN {first} IS NOT NULL THEN ik_lp_values({first}) END AS lps0",
+        f"CASE WHEN {first} IS NOT NULL THEN ik_lp_tops({first}) END AS tops0",
+        f"CASE WHEN {first} IS NOT NULL OR len({choices}) > 1 THEN list_sum(list_transform("
+        f"{choices}, lambda c: CASE WHEN c.logprobs IS NOT NULL THEN ik_scalars(c.logprobs) END))"
+        " END AS scalars",
+    ]
+    return {"apart": select(items, "singles")}
+
+
+def _places() -> dict[str, str]:
+    """Return the layers that add the system prompt and find the places of texts."""
+    times = ", ".join(plausible(name) for name in ("t_start", "t_end", "t_created"))
+    ctes = {
+        "timed": select(
+            [
+                "* EXCLUDE (roles0, bodies0)",
+                "CASE WHEN system_text IS NOT NULL THEN list_concat(['system'], roles0)"
+                " ELSE coalesce(roles0, []) END AS roles",
+                "CASE WHEN system_text IS NOT NULL THEN list_concat([system_text], bodies0)"
+                " ELSE coalesce(bodies0, []) END AS bodies",
+                f"coalesce({times}) AS event_at",
+                "coalesce(ip_direct, ip_forwarded) AS ip",
+                "coalesce(choice_finish[1], finish_reason, rs_stop_reason) AS finish",
+                "CASE WHEN len(lps0) > 0 THEN"
+                " list_filter(lps0, lambda x: x IS NOT NULL AND isfinite(x)) END AS lps",
+            ],
+            "apart",
+        )
+    }
     ctes["placed"] = select(
         [
             "*",
             "nullif(list_position(roles, 'system'), 0) AS system_at",
-            "CASE WHEN list_contains(roles, 'user')"
+            "CASE WHEN roles[-1] = 'user' THEN len(roles) WHEN list_contains(roles, 'user')"
             " THEN len(roles) + 1 - list_position(list_reverse(roles), 'user')"
             " WHEN len(roles) > 0 THEN len(roles) END AS prompt_at",
         ],
-        "where_",
+        "timed",
     )
     return ctes
 
