@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irkit.analyzers.calibrate import Promise
-from irkit.analyzers.fuse import TECHNIQUES, benjamini_hochberg
+from irkit.analyzers.fuse import TECHNIQUES, benjamini_hochberg, e_benjamini_hochberg
 from irkit.analyzers.judge import Court, Judged
 from irkit.model import PKind, Technique, Tier
 
@@ -54,11 +54,20 @@ class Selected:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """All findings of a replay and the family they were selected from."""
+    """All findings of a replay and the family they were selected from.
+
+    Attributes:
+        findings: what is reported.
+        family: actors tested.
+        selected: actors of tier A or B.
+        by_e_values: actors that e-BH selects, which holds under any dependence between actors.
+        tiers: findings per tier; actors for tier D.
+    """
 
     findings: tuple[Selected, ...]
     family: int
     selected: int
+    by_e_values: int
     tiers: dict[str, int]
 
 
@@ -93,7 +102,9 @@ def select(court: Court, judged: Sequence[Judged], fdr: float) -> Found:
     for finding in findings:
         tiers[finding.tier.value] += 1
     tiers[Tier.D.value] = len(p) - len({(f.group, f.unit) for f in findings})
-    return Found(tuple(findings), len(p), chosen, tiers)
+    e = np.concatenate([one.e[place[1, place[0] == g]] for g, one in enumerate(judged)])
+    strict = int(e_benjamini_hochberg(np.nan_to_num(e, nan=0.0), fdr).sum()) if len(e) else 0
+    return Found(tuple(findings), len(p), chosen, strict, tiers)
 
 
 def _weights(judged: Sequence[Judged], place: NDArray[np.int64]) -> F64:

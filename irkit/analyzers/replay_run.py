@@ -165,6 +165,7 @@ def _facts(
             "method": "Benjamini-Hochberg over all actors; lattice levels weighted by the root of"
             " their size, windows below 25 queries by theirs",
             "selected": int(found.selected),
+            "selected_by_e_values": found.by_e_values,
             "tiers": found.tiers,
             "by_kind": {one.kind.value: int(one.tested.sum()) for one in judged},
         },
