@@ -82,7 +82,10 @@ def match(
         f"{corpus.fingerprint()} {_texts_digest(case)} {case.settings.digest()} 2".encode()
     ).hexdigest()
     if case.stage_done(Stage.MATCH, "corpus", inputs):
-        return _stored_report(case)
+        stored = _stored_report(case)
+        # The tables may have been emptied since, by a run without a corpus.
+        if _count(case, "SELECT count(*) FROM corpus_doc") == stored.docs:
+            return stored
     with case.transaction():
         case.clear("corpus_doc", "corpus_match")
         gathered: list[pl.DataFrame] = []

@@ -82,7 +82,10 @@ def scope(
         match(case, corpus, progress=progress)
     inputs = _inputs(case, corpus, subjects, deep)
     if case.stage_done(Stage.SCOPE, "scope", inputs):
-        return _stored(case)
+        stored = _stored(case)
+        rows = case.rows("SELECT count(*) FROM exposure")[0][0]
+        if rows == sum(stored.exposures.values()):
+            return stored
     if corpus is None:
         with case.transaction():
             case.clear("corpus_doc", "corpus_match")

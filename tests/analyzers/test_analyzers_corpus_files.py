@@ -234,6 +234,15 @@ def test_a_second_run_changes_nothing_and_a_new_corpus_replaces_all(
     assert found(case, "doc_id, tokens") == [("e", 40)]
 
 
+def test_emptied_tables_are_filled_again(case: Case, tmp_path: Path) -> None:
+    path = corpus_file(tmp_path, [{"doc_id": "d", "text": words(0, 100)}])
+    add_call(case, "r", "hi", words(0, 50))
+    first = match(case, load_corpus(path))
+    case.clear("corpus_doc", "corpus_match")
+    assert match(case, load_corpus(path)) == first
+    assert found(case, "doc_id") == [("d",)]
+
+
 def test_a_document_larger_than_a_part_is_matched_across_the_cut(
     case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
