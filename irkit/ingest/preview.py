@@ -14,7 +14,7 @@ from irkit.ingest.entries import Chunk, Reject
 from irkit.ingest.format import Capability
 from irkit.ingest.framing import SourceReader
 from irkit.ingest.mapping import load_mapping
-from irkit.ingest.plugins import Registry, registry
+from irkit.ingest.registry import Registry, registry
 from irkit.ingest.project import Projector
 
 _SHOWN = 3

@@ -15,7 +15,7 @@ from irkit.ingest.engine import FAULTS, Engine, Lines, truths
 from irkit.ingest.entries import Reason
 from irkit.ingest.format import Format
 from irkit.ingest.giants import Giants
-from irkit.ingest.plugins import Registry
+from irkit.ingest.registry import Registry
 from irkit.ingest.projection import compile_format, shape_statement
 from irkit.ingest.repair import mend
 from irkit.ingest.routing import Router

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from irkit.ingest.engine import FAULTS, Engine, truths
 from irkit.ingest.extraction import Extraction
 from irkit.ingest.format import Envelope, Format
-from irkit.ingest.plugins import Registry
+from irkit.ingest.registry import Registry
 
 #: Wrappers inside wrappers inside wrappers; deeper is no log but a trick.
 MAX_LEVELS = 4

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from irkit.ingest.plugins import registry
 from irkit.ingest.project import Projector
+from irkit.ingest.registry import registry
 
 
 @pytest.fixture(scope="session")

@@ -16,13 +16,14 @@ from ingest_cases import DATA, assert_balanced, canonical, read, read_bytes
 from irkit.case import Case, Settings
 from irkit.case.evidence import intake
 from irkit.errors import UsageError
-from irkit.ingest import derive_sessions, dry_run, ingest, pipeline, plugins, registry
+from irkit.ingest import derive_sessions, dry_run, ingest, pipeline, registry
 from irkit.ingest import formats as formats_package
 from irkit.ingest.block import NO_GUESS, join
 from irkit.ingest.detect import judge
 from irkit.ingest.framing import SourceReader
 from irkit.ingest.project import Projector
 from irkit.ingest.projection import compile_format
+from irkit.ingest.registry import GROUP
 from irkit.model import Progress, Stage
 
 GOLDEN = [
@@ -325,9 +326,11 @@ def test_broken_plugin_is_a_visible_warning(
 def test_formats_come_from_entry_points_too(tmp_path, monkeypatch, fresh_registry):
     (tmp_path / "third_party_log.py").write_text(PLUGIN)
     monkeypatch.syspath_prepend(str(tmp_path))
-    point = EntryPoint("third", "third_party_log:FORMAT", plugins.GROUP)
-    bad = EntryPoint("worse", "no_such_module:FORMAT", plugins.GROUP)
-    monkeypatch.setattr(plugins, "entry_points", lambda group: [point, bad])
+    point = EntryPoint("third", "third_party_log:FORMAT", GROUP)
+    bad = EntryPoint("worse", "no_such_module:FORMAT", GROUP)
+    monkeypatch.setattr(
+        sys.modules["irkit.ingest.registry"], "entry_points", lambda group: [point, bad]
+    )
     assert registry().get("acme").title == "ACME log"
     assert [row.name for row in registry().broken] == ["worse"]
 

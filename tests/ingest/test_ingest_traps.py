@@ -53,7 +53,13 @@ def source(case: Case, *columns: str) -> tuple:
     [
         ("plain.gz", LINES, "plain"),
         ("gz.json", gzip.compress(LINES, mtime=0), "gzip"),
-        ("members", gzip.compress(LINES[:3000], mtime=0) + gzip.compress(LINES[3000:], mtime=0) + b"\0" * 99, "gzip"),
+        (
+            "members",
+            gzip.compress(LINES[:3000], mtime=0)
+            + gzip.compress(LINES[3000:], mtime=0)
+            + b"\0" * 99,
+            "gzip",
+        ),
         ("zst.log", zstandard.compress(LINES), "zstd"),
         ("frames", zstandard.compress(LINES[:5000]) + zstandard.compress(LINES[5000:]), "zstd"),
         ("bz.txt", bz2.compress(LINES), "bzip2"),
