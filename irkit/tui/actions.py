@@ -184,7 +184,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("reject", ("x",), "Reject", "Reject this exposure", ("exposures",), True),
     Action("unsure", ("u",), "Unsure", "Mark this exposure as unsure", ("exposures",)),
     Action("note", ("full_stop",), "Note", "Write a note on this exposure", ("exposures",)),
-    Action("undo", ("z",), "Undo", "Undo the last review of this exposure", ("exposures",), True),
+    Action("undo", ("z",), "Undo", "Undo the last review", ("exposures",), True),
     Action("people", ("p",), "People", "Switch between exposures and people", ("exposures",), True),
     Action(
         "open_record",

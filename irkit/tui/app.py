@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any, ClassVar
 
-from textual.app import App
 from textual.binding import BindingType
 from textual.timer import Timer
 
 from irkit.case import Case, Clock, system_clock, views
 from irkit.errors import IrkitError
-from irkit.model import EvidenceState, Phase
 from irkit.tui.actions import Action, bindings
+from irkit.tui.casework import CaseWork
 from irkit.tui.commands import IrkitCommands
-from irkit.tui.jobs import Job, Work, run_job, unexpected
+from irkit.tui.jobs import unexpected
 from irkit.tui.messages import (
     CaseOpened,
     Head,
     HeadRead,
-    JobFinished,
-    JobProgressed,
     NextStep,
     StepsRead,
     Written,
@@ -41,11 +37,11 @@ from irkit.tui.screens.playbook import PlaybookScreen
 from irkit.tui.screens.quarantine import QuarantineScreen
 from irkit.tui.screens.replay import ReplayScreen
 from irkit.tui.screens.start import StartScreen
-from irkit.tui.session import REVEAL_SECONDS, CaseSession
-from irkit.tui.text import clean, line, plural
+from irkit.tui.session import CaseSession
+from irkit.tui.text import clean
 from irkit.tui.theme import DARK, THEMES
 from irkit.tui.verbs import Verbs
-from irkit.tui.widgets.dialogs import AskDialog, ConfirmDialog, ErrorDialog, Question
+from irkit.tui.widgets.dialogs import ConfirmDialog
 
 SCREEN_CLASSES: dict[str, type[CaseScreen]] = {
     cls.PLACE: cls
@@ -60,7 +56,7 @@ SCREEN_CLASSES: dict[str, type[CaseScreen]] = {
 STEPS_SECONDS = 0.4
 
 
-class IrkitApp(App[None]):
+class IrkitApp(CaseWork):
     """irkit on the screen."""
 
     TITLE = "irkit"
@@ -83,21 +79,14 @@ class IrkitApp(App[None]):
         verbs: Verbs | None = None,
         zone: tzinfo | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(case, clock, demo, verbs)
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = DARK.name
-        self.session: CaseSession | None = None if case is None else CaseSession(case)
-        self._clock = clock
-        self._demo = demo
-        self.verbs = verbs or Verbs()
         self.zone = zone or datetime.now().astimezone().tzinfo
         self.head: Head | None = None
         self.open_steps: tuple[NextStep, ...] = ()
-        self.job: Job | None = None
         self.failure: BaseException | None = None
-        self._after: Callable[[Any], None] | None = None
-        self._reveal_shown = False
         self._steps_timer: Timer | None = None
         self._steps_session: CaseSession | None = None
 
@@ -105,11 +94,6 @@ class IrkitApp(App[None]):
     def next_step(self) -> NextStep | None:
         """The first step that can be worked on."""
         return self.open_steps[0] if self.open_steps else None
-
-    @property
-    def clock(self) -> Clock:
-        """The open case's clock; the sample incident brings its own."""
-        return self.session.case.clock if self.session else self._clock
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Give the one colour of our own a value in themes that do not name it."""
@@ -135,21 +119,23 @@ class IrkitApp(App[None]):
     def _tick(self) -> None:
         revealed = self.session is not None and self.session.reveal_left() > 0
         if self._reveal_shown and not revealed:
-            self._masks_changed()
+            self.masks_changed()
         self._reveal_shown = revealed
-        self._refresh_chrome()
+        self.refresh_chrome()
 
     def _screens(self) -> list[CaseScreen | StartScreen]:
         return [s for s in self.screen_stack if isinstance(s, CaseScreen | StartScreen)]
 
-    def _refresh_chrome(self) -> None:
+    def refresh_chrome(self) -> None:
+        """Draw status line and job bar again."""
         for screen in self._screens():
             screen.refresh_chrome()
 
-    def _masks_changed(self) -> None:
+    def masks_changed(self) -> None:
+        """Draw texts again after something was revealed or masked."""
         for screen in self._screens():
             screen.masks_changed()
-        self._refresh_chrome()
+        self.refresh_chrome()
 
     def _fatal_error(self) -> None:
         # Textual prints a traceback with the values of local variables, which may be exposed data;
@@ -220,13 +206,13 @@ class IrkitApp(App[None]):
         """Draw the status line."""
         if message.session is self.session:
             self.head = message.head
-            self._refresh_chrome()
+            self.refresh_chrome()
 
     def on_steps_read(self, message: StepsRead) -> None:
         """Say what can be worked on."""
         if message.session is self.session and message.steps != self.open_steps:
             self.open_steps = message.steps
-            self._refresh_chrome()
+            self.refresh_chrome()
             if isinstance(self.screen, OverviewScreen):
                 self.screen.steps_changed()
 
@@ -285,7 +271,7 @@ class IrkitApp(App[None]):
         """Mask everything now."""
         if self.session is not None:
             self.session.mask_all()
-            self._masks_changed()
+            self.masks_changed()
 
     async def action_leave(self) -> None:
         """Go back to the overview, and quit from there."""
@@ -324,13 +310,6 @@ class IrkitApp(App[None]):
         """Copy through the terminal (OSC 52, which also works over SSH)."""
         self.copy_to_clipboard(clean(text))
         self.notify(f"Copied the {what}.", markup=False)
-
-    def show_error(self, error: IrkitError) -> None:
-        """Show an error with what to do; the application lives on."""
-        top = self.screen
-        if isinstance(top, ErrorDialog) and top.error.message == error.message:
-            return
-        self.push_screen(ErrorDialog(error))
 
     # -- cases --------------------------------------------------------------------------------
 
@@ -383,293 +362,6 @@ class IrkitApp(App[None]):
         self.head, self.open_steps = None, ()
         session.close()
 
-    # -- short writes -------------------------------------------------------------------------
-
-    def write(
-        self, act: Callable[[CaseSession], None], *, done: str = "", reveal: str = ""
-    ) -> None:
-        """Carry out a short write in a thread; its outcome comes back as a message."""
-        session = self.session
-        if session is None:
-            return
-
-        def work() -> None:
-            try:
-                act(session)
-            except IrkitError as error:
-                self.post_message(Written(error=error))
-            except Exception as error:
-                self.post_message(Written(error=unexpected(error, "saving")))
-            else:
-                self.post_message(Written(done, reveal=reveal))
-
-        self.run_worker(work, thread=True, group="write", exit_on_error=False)
-
-    def on_written(self, message: Written) -> None:
-        """Tell the person, and read again what changed."""
-        if message.error is not None:
-            self.show_error(message.error)
-            return
-        if message.note:
-            self.notify(message.note, markup=False, timeout=3)
-        if message.reveal:
-            self._reveal_shown = True
-            self._masks_changed()
-        else:
-            self.case_changed()
-
-    def ask_reveal(self, kind: str, ref: str) -> None:
-        """Ask why, write it to custody, then show the item for half a minute."""
-        session = self.session
-        if session is None:
-            return
-        if session.revealed(ref):
-            session.mask_all()
-            self._masks_changed()
-            return
-
-        def answered(answers: dict[str, str] | None) -> None:
-            if answers is not None:
-                self.write(lambda s: s.reveal(kind, ref, answers["reason"]), reveal=ref)
-
-        self.push_screen(
-            AskDialog(
-                f"Reveal {kind} {line(ref, 30)}",
-                [Question("reason", "Why do you need to see it?")],
-                detail=f"Shown for {REVEAL_SECONDS} seconds. Your name, the time and the reason go"
-                " to the custody log.",
-                accept="Reveal",
-            ),
-            answered,
-        )
-
-    # -- long work ----------------------------------------------------------------------------
-
-    def start_job(self, title: str, work: Work, then: Callable[[Any], None]) -> Job | None:
-        """Start long work unless some is running; ``then`` gets its result on this thread."""
-        if self.job is not None:
-            self.notify(f"{self.job.title} is still running.", severity="warning", markup=False)
-            return None
-        job = self.job = Job(title, time.monotonic())
-        self._after = then
-        self.run_worker(
-            lambda: run_job(self, job, work), thread=True, group="job", exit_on_error=False
-        )
-        self._refresh_chrome()
-        return job
-
-    def _case_job(
-        self, title: str, act: Callable[[Case, Any], Any], then: Callable[[Any], None]
-    ) -> None:
-        session = self.session
-        if session is None:
-            return
-
-        def work(progress: Any) -> Any:
-            with session.writing() as case:
-                return act(case, progress)
-
-        job = self.start_job(title, work, then)
-        if job is not None:
-            job.connection = lambda: session.case.con
-
-    def on_job_progressed(self, message: JobProgressed) -> None:
-        """Draw how far the work is."""
-        if self.job is not None:
-            self.job.take(message.progress, time.monotonic())
-            self._refresh_chrome()
-
-    def on_job_finished(self, message: JobFinished) -> None:
-        """Show what became of the work."""
-        then, self._after, self.job = self._after, None, None
-        self._refresh_chrome()
-        if message.error is not None:
-            self.show_error(message.error)
-        elif message.cancelled:
-            self.notify(
-                f"{message.title}: cancelled. What was finished stays; run it again to continue.",
-                severity="warning",
-                markup=False,
-            )
-        elif then is not None:
-            then(message.result)
-        self.case_changed()
-
-    def action_cancel_job(self) -> None:
-        """Ask the running work to stop."""
-        if self.job is not None:
-            self.job.cancel()
-            self._refresh_chrome()
-
-    def start_demo(self, path: Path, out: Path) -> None:
-        """Run the sample incident, then open its case."""
-        clock = self._clock if self._demo is not None else self.verbs.sample_clock()
-        opened: list[Case] = []
-
-        def work(progress: Any) -> Any:
-            case = self.verbs.open_demo(path, clock)
-            opened.append(case)
-            try:
-                self.verbs.demo(case, out, progress)
-            except BaseException:
-                case.close()
-                raise
-            return case
-
-        def opening(case: Any) -> None:
-            self.post_message(CaseOpened(case))
-
-        job = self.start_job("Sample incident", work, opening)
-        if job is not None:
-            job.connection = lambda: opened[0].con if opened else None
-
-    def start_preserve(self) -> None:
-        """Ask for logs and preserve them."""
-
-        def answered(answers: dict[str, str] | None) -> None:
-            if answers is not None:
-                logs = _paths(answers["logs"])
-                self._case_job(
-                    "Add logs",
-                    lambda case, progress: self.verbs.preserve(case, logs, progress),
-                    lambda _: self.notify("Logs preserved and read.", markup=False),
-                )
-
-        self.push_screen(
-            AskDialog(
-                "Add logs",
-                [Question("logs", "Files or directories, separated by spaces")],
-                detail="Each file is hashed, copied read-only into the case, and read.",
-                accept="Add",
-            ),
-            answered,
-        )
-
-    def start_scope(self) -> None:
-        """Ask for corpus and register, then work out the scope."""
-
-        def answered(answers: dict[str, str] | None) -> None:
-            if answers is None:
-                return
-            corpus = _paths(answers["corpus"])
-            register = _paths(answers["subjects"])
-            self._case_job(
-                "Scope",
-                lambda case, progress: self.verbs.scope(
-                    case, corpus, register[0] if register else None, progress
-                ),
-                lambda _: self.notify("Scope worked out.", markup=False),
-            )
-
-        self.push_screen(
-            AskDialog(
-                "Work out the scope",
-                [
-                    Question(
-                        "corpus",
-                        "Training corpus: files (empty: as last time, or none)",
-                        required=False,
-                    ),
-                    Question("subjects", "Subject register: CSV or Parquet", required=False),
-                ],
-                detail="Matches answers against the corpus, replays every actor, counts people.",
-                accept="Start",
-            ),
-            answered,
-        )
-
-    def start_assess(self) -> None:
-        """Compute severity, obligations and deadlines."""
-        self._case_job(
-            "Assess",
-            lambda case, _: self.verbs.assess(case),
-            lambda _: self.notify("Severity and deadlines computed.", markup=False),
-        )
-
-    def start_verify(self) -> None:
-        """Hash all evidence again."""
-
-        def done(result: Any) -> None:
-            changed = [f for f in result.evidence if f.state is EvidenceState.MISMATCH]
-            if changed:
-                names = ", ".join(line(Path(f.original_path).name, 40) for f in changed[:5])
-                self.show_error(
-                    IrkitError(
-                        f"{plural(len(changed), 'file')} changed since intake: {names}",
-                        "stop relying on this evidence; compare with another copy and record what"
-                        " happened",
-                    )
-                )
-            else:
-                self.notify(
-                    f"{plural(len(result.evidence), 'file')}: {result.state.value};"
-                    f" custody chain intact, {result.custody_entries} entries.",
-                    markup=False,
-                )
-
-        self._case_job("Verify", lambda case, progress: self.verbs.verify(case, progress), done)
-
-    def start_packet(self, phase: Phase) -> None:
-        """Ask where, then build the packet."""
-        session = self.session
-        if session is None:
-            return
-        stamp = self.clock().strftime("%Y%m%dT%H%MZ")
-        self._ask_out(
-            "Build the notification packet",
-            session.path / "packets" / f"{phase.value}-{stamp}",
-            "Packet",
-            lambda case, out: self.verbs.notify(case, out, phase, None),
-        )
-
-    def start_contain(self) -> None:
-        """Ask where, then write containment rules."""
-        if self.session is not None:
-            self._ask_out(
-                "Write containment rules",
-                self.session.path / "packets" / "containment",
-                "Containment",
-                self.verbs.contain,
-            )
-
-    def start_remediate(self) -> None:
-        """Ask where, then write the remediation manifest."""
-        if self.session is not None:
-            self._ask_out(
-                "Write the remediation manifest",
-                self.session.path / "packets" / "remediation",
-                "Remediation",
-                self.verbs.remediate,
-            )
-
-    def start_export(self) -> None:
-        """Ask where, then write the export files."""
-        if self.session is not None:
-            self._ask_out(
-                "Write the export files",
-                self.session.path / "packets" / "export",
-                "Export",
-                self.verbs.export,
-            )
-
-    def _ask_out(
-        self, question: str, proposal: Path, title: str, act: Callable[[Case, Path], Any]
-    ) -> None:
-        def answered(answers: dict[str, str] | None) -> None:
-            if answers is None:
-                return
-            out = Path(answers["out"]).expanduser()
-            self._case_job(
-                title,
-                lambda case, _: act(case, out),
-                lambda _: self.notify(f"{title}: written to {line(out)}", markup=False, timeout=8),
-            )
-
-        self.push_screen(
-            AskDialog(question, [Question("out", "Directory", str(proposal))], accept="Write"),
-            answered,
-        )
-
 
 def _open_steps(case: Case) -> tuple[NextStep, ...]:
     from irkit.playbook import steps
@@ -681,12 +373,3 @@ def _open_steps(case: Case) -> tuple[NextStep, ...]:
         for view in steps(case)
         if view.state in ("open", "in_progress")
     )
-
-
-def _paths(text: str) -> Sequence[Path]:
-    import shlex
-
-    try:
-        return [Path(word).expanduser() for word in shlex.split(text)]
-    except ValueError:
-        return [Path(text).expanduser()]

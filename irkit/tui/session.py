@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC
 from pathlib import Path
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+#: Seconds to wait for another short write.
+TURN_SECONDS = 10.0
 #: Seconds for which a revealed item stays readable.
 REVEAL_SECONDS = 30
 
@@ -36,6 +39,8 @@ class CaseSession:
         #: Grows with every change, so that a screen coming back knows whether to read again.
         self.version = 0
         self._writing = threading.Lock()
+        self._long = False
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="write")
         self._reveals: dict[str, float] = {}
 
     @property
@@ -44,7 +49,11 @@ class CaseSession:
         return self.case.path
 
     def close(self) -> None:
-        """Give the case back."""
+        """Give the case back, once what was asked for is written."""
+        self._pool.shutdown(wait=True)
+        # Cancelled work ends at its next step; closing under it would lose its last words.
+        if self._writing.acquire(timeout=TURN_SECONDS):
+            self._writing.release()
         self.case.close()
 
     # -- reading ------------------------------------------------------------------------------
@@ -83,21 +92,31 @@ class CaseSession:
     # -- writing ------------------------------------------------------------------------------
 
     @contextmanager
-    def writing(self) -> Iterator[Case]:
+    def writing(self, *, long: bool = False) -> Iterator[Case]:
         """Hold the one lane in which custody entries and rows are written.
 
+        Args:
+            long: work of unknown length; whoever wants to write meanwhile is refused at once
+                instead of waiting his turn.
+
         Raises:
-            CaseBusy: other work of this session is writing.
+            CaseBusy: long work of this session is writing.
         """
-        if not self._writing.acquire(blocking=False):
+        if self._long or not self._writing.acquire(timeout=TURN_SECONDS):
             raise CaseBusy(
                 "work on this case is still running", "wait for it, or cancel it with ^x"
             )
+        self._long = long
         try:
             yield self.case
         finally:
+            self._long = False
             self.version += 1
             self._writing.release()
+
+    def submit(self, act: Callable[[], None]) -> Future[None]:
+        """Carry out short writes one after the other, in the order they were asked for."""
+        return self._pool.submit(act)
 
     @property
     def busy(self) -> bool:

@@ -151,17 +151,19 @@ async def test_reviewing_writes_rows_and_custody_and_can_be_undone(filled, make_
             "open": 6,
         }
         assert "6 open, 1 confirmed, 1 rejected, 1 unsure" in shown(app)
-        await press(pilot, "up", "up", "z")
-        assert views.review_counts(filled.con) == {"confirm": 1, "unsure": 1, "open": 7}
+        await press(pilot, "z", "z")
+        assert views.review_counts(filled.con) == {"confirm": 1, "open": 8}, "the last one first"
+        assert app.screen.query_one("#exposures", PagedTable).selected_key == "x0015"
         rows = filled.rows("SELECT exposure_id, verdict, reviewer FROM review ORDER BY rowid")
         assert rows == [
             ("x0010", "confirm", "responder"),
             ("x0015", "reject", "responder"),
             ("x0020", "unsure", "responder"),
+            ("x0020", "undo", "responder"),
             ("x0015", "undo", "responder"),
         ]
         said = [d for action, d in custody(filled) if action == "review"]
-        assert [d["verdict"] for d in said] == ["confirm", "reject", "unsure", "undo"]
+        assert [d["verdict"] for d in said] == ["confirm", "reject", "unsure", "undo", "undo"]
         await press(pilot, "full_stop")
         await write(pilot, "second opinion asked")
         await press(pilot, "enter")
@@ -169,6 +171,20 @@ async def test_reviewing_writes_rows_and_custody_and_can_be_undone(filled, make_
             ("second opinion asked",)
         ]
         assert "second opinion" not in json.dumps(custody(filled)), "notes stay out of custody"
+
+
+async def test_a_held_key_reviews_row_after_row_in_order(filled, make_app) -> None:
+    app = make_app(filled)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await press(pilot, "4")
+        await pilot.press(*"cxcxc")
+        await settle(pilot)
+        assert isinstance(app.screen, ExposuresScreen)
+        rows = filled.rows("SELECT exposure_id, verdict FROM review ORDER BY rowid")
+        assert [verdict for _, verdict in rows] == ["confirm", "reject"] * 2 + ["confirm"]
+        assert len({exposure for exposure, _ in rows}) == 5
+        filled.custody.verify()
 
 
 async def test_people_and_back_to_their_exposures(filled, make_app) -> None:

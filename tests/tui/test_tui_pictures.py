@@ -114,7 +114,7 @@ async def working(pilot: Pilot[None]) -> None:
         (Stage.MATCH, 3, 9),
     ):
         app.job.take(Progress(stage, done, total, "files"), 1e12)  # type: ignore[attr-defined]
-    app._refresh_chrome()  # type: ignore[attr-defined]
+    app.refresh_chrome()  # type: ignore[attr-defined]
     await settle(pilot)
 
 

@@ -8,9 +8,15 @@ from collections.abc import Callable
 
 from textual.pilot import Pilot
 from textual.widgets import Input
-from textual.worker import WorkerCancelled
+from textual.worker import Worker, WorkerCancelled
 
 from irkit.tui.app import IrkitApp
+
+NAP = 0.012
+
+
+def _busy(pilot: Pilot[None]) -> list[Worker]:
+    return [w for w in pilot.app.workers if w.group != "job" and not w.is_finished]
 
 
 async def settle(pilot: Pilot[None]) -> None:
@@ -18,15 +24,21 @@ async def settle(pilot: Pilot[None]) -> None:
     quiet = 0
     while quiet < 3:
         # A screen draws at most sixty times a second, and what follows a drawing comes after it.
-        await asyncio.sleep(0.012)
-        busy = [w for w in pilot.app.workers if w.group != "job" and not w.is_finished]
+        # A nap that lasts longer than asked means that the application was at work meanwhile.
+        begun = time.perf_counter()
+        await asyncio.sleep(NAP)
+        at_work = time.perf_counter() - begun > NAP + 0.006
+        busy = _busy(pilot)
         if busy:
             try:
                 await pilot.app.workers.wait_for_complete(busy)
             except WorkerCancelled:
                 pass  # a newer reading took its place
-        quiet = 0 if busy else quiet + 1
-    await pilot.pause()
+        quiet = 0 if busy or at_work else quiet + 1
+        if quiet == 3:
+            await pilot.pause()
+            if _busy(pilot):
+                quiet = 0
 
 
 async def press(pilot: Pilot[None], *keys: str) -> None:

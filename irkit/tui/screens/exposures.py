@@ -105,6 +105,7 @@ class ExposuresScreen(BrowseScreen):
         self._other = Browse(views.subject_columns(), "status")
         self.people = False
         self.counts: dict[str, int] = {}
+        self._reviewed: list[str] = []
         self.detail: views.ExposureDetail | None = None
 
     def body(self) -> ComposeResult:
@@ -311,17 +312,11 @@ class ExposuresScreen(BrowseScreen):
         row = self.query_one("#exposures", PagedTable).selected
         if row is None:
             return
-        _, word, _ = VERDICT.get(verdict.value, ("", "undone", ""))
-        self.irkit.write(
-            lambda session: session.review(row.exposure_id, verdict, note),
-            done=f"{line(row.exposure_id)} {word}",
-        )
+        self._reviewed.append(row.exposure_id)
+        # No notice: the row itself shows its new state, and a notice would hide the next passage.
+        self.irkit.write(lambda session: session.review(row.exposure_id, verdict, note))
         table = self.query_one("#exposures", PagedTable)
-        if (
-            verdict is not views.Verdict.UNDO
-            and not note
-            and table.cursor_row + 1 < table.row_count
-        ):
+        if not note and table.cursor_row + 1 < table.row_count:
             table.move_cursor(row=table.cursor_row + 1, animate=False)
 
     def action_confirm(self) -> None:
@@ -337,11 +332,20 @@ class ExposuresScreen(BrowseScreen):
         self._review(views.Verdict.UNSURE)
 
     def action_undo(self) -> None:
-        """Take the last review back."""
-        if self.detail is not None and self.detail.row.verdict is None:
-            self.notify("This exposure has no review to undo.", markup=False)
+        """Take back the last review of this session, or else that of the row under the cursor."""
+        row = self.query_one("#exposures", PagedTable).selected
+        if self._reviewed:
+            exposure = self._reviewed.pop()
+        elif row is not None and row.verdict is not None:
+            exposure = row.exposure_id
+        else:
+            self.notify("There is no review to undo.", markup=False)
             return
-        self._review(views.Verdict.UNDO)
+        self.irkit.write(
+            lambda session: session.review(exposure, views.Verdict.UNDO),
+            done=f"{line(exposure)}: review taken back",
+        )
+        self.query_one("#exposures", PagedTable).go_to(exposure)
 
     def action_note(self) -> None:
         """Write a note; the verdict stays, or becomes unsure where there is none."""

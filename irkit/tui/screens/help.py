@@ -22,8 +22,8 @@ ABOUT = {
     " many queries. Bars are logarithmic.",
     "actors": "Everyone who was flagged, strongest first. Filters are field=value, with ~ for"
     " “contains” and < > for numbers and times: technique~extraction p<0.001 leaks>0.",
-    "replay": "Walk through an actor's queries. The curve is the accumulated evidence that his"
-    " queries differ from ordinary ones; it sinks again while he behaves ordinarily.",
+    "replay": "Walk through an actor's queries. The curve is the accumulated evidence that the"
+    " queries differ from ordinary ones; it sinks again while the actor behaves ordinarily.",
     "exposures": "Every passage that came out, and the people behind them. Your verdict narrows the"
     " count in the notification; every verdict is kept, the last one holds.",
     "playbook": "The steps of the response in order. A step waits until its gates hold; a decision"

@@ -49,7 +49,7 @@ class StatusBar(Horizontal):
 
     def show(self, head: Head | None, now: datetime, reveal_left: int, phase: str) -> None:
         """Draw the line."""
-        wide = self.app.size.width >= 100
+        wide, roomy = self.app.size.width >= 100, self.app.size.width >= 120
         case = self.query_one("#status-case", Words)
         deadline = self.query_one("#status-deadline", Words)
         evidence = self.query_one("#status-evidence", Words)
@@ -58,10 +58,10 @@ class StatusBar(Horizontal):
             deadline.say(Content(""))
             evidence.say(Content(""))
         else:
-            title = line(head.title, 44 if wide else 21)
+            title = line(head.title, 44 if roomy else 28 if wide else 21)
             if head.synthetic and "sample" not in title.lower():
                 title = f"SAMPLE {title}" if wide else line(f"SAMPLE {head.title}", 24)
-            where = f" · {phase}" if phase and wide else ""
+            where = f" · {phase}" if phase and roomy else ""
             case.say(Content.assemble((title, "bold"), (where, "$muted")))
             deadline.say(self._deadline(head.deadline, now, wide))
             state = head.evidence.state
@@ -156,6 +156,7 @@ class JobBar(Horizontal):
             title = "cancelling…"
         self.query_one("#job-title", Words).say(Content(line(title, 34)))
         bar = self.query_one("#job-progress", ProgressBar)
+        bar.set_class(state is None or not state.total, "-unknown")
         if state is None or not state.total:
             bar.update(total=None)
             detail = "" if state is None else line(state.note or state.unit, 40)

@@ -163,6 +163,12 @@ class PagedTable(DataTable[Text], inherit_bindings=False):
         row = self.selected
         return None if row is None else self._key(row)
 
+    def go_to(self, key: str) -> None:
+        """Put the cursor on a row where it is on this page."""
+        keys = [self._key(row) for row in self._page]
+        if key in keys:
+            self.move_cursor(row=keys.index(key), animate=False)
+
     # -- moving over the page's edges ---------------------------------------------------------
 
     def action_cursor_down(self) -> None:
