@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from irkit.analyzers.pii_numbers import COUNTRY_OF
 from irkit.analyzers.secrets import SECRETS
@@ -108,12 +109,17 @@ def categories(text: str, entities: Iterable[str], kind: str | None) -> list[str
         entities: entity types found in it.
         kind: the source document's own label, where the corpus has one.
     """
-    found = {name for name, search in _SEARCH.items() if search.search(text)}
-    found |= entity_categories(entities)
+    found = set(_of_text(text)) | entity_categories(entities)
     for word, category in _OF_KIND:
         if kind and word in kind.lower():
             found.add(category)
     return sorted(found)
+
+
+@lru_cache(maxsize=4096)
+def _of_text(text: str) -> frozenset[str]:
+    """Categories by words; one passage comes out of a model many times."""
+    return frozenset(name for name, search in _SEARCH.items() if search.search(text))
 
 
 def entity_categories(entities: Iterable[str]) -> set[str]:

@@ -72,13 +72,11 @@ def count_all(case: Case, *, with_corpus: bool) -> dict[str, Count]:
         The counts by name.
     """
     base = "" if with_corpus else " (no corpus was given: nothing is confirmed but by a reviewer)"
-    total, answered, responses = case.rows(
-        "SELECT count(*), count(*) FILTER (WHERE response_text_id IS NOT NULL),"
-        " (SELECT count(*) FROM query_choice c JOIN query_record r USING (record_id)"
+    total, responses = case.rows(
+        "SELECT count(*), (SELECT count(*) FROM query_choice c JOIN query_record r USING (record_id)"
         "  WHERE r.duplicate_of IS NULL)"
         " FROM query_record WHERE duplicate_of IS NULL"
     )[0]
-    del answered
     matched = case.rows(
         "SELECT count(DISTINCT (c.record_id, c.choice)) FROM query_choice c"
         " JOIN query_record r USING (record_id) WHERE r.duplicate_of IS NULL AND c.text_id IN"
