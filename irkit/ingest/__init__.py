@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from irkit.ingest.pipeline import ingest
-from irkit.ingest.registry import registry
 from irkit.ingest.preview import FilePreview, dry_run
+from irkit.ingest.registry import registry
 from irkit.ingest.report import IngestReport, SourceReport
 from irkit.ingest.sessions import derive_sessions
 

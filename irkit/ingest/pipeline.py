@@ -28,8 +28,8 @@ from irkit.ingest.lines import BLOCK
 from irkit.ingest.load import Loader, Tally
 from irkit.ingest.mapping import load_mapping
 from irkit.ingest.parallel import OrderedMap, read_ahead
-from irkit.ingest.registry import Registry, registry
 from irkit.ingest.project import Projected, Projector
+from irkit.ingest.registry import Registry, registry
 from irkit.ingest.report import IngestReport, SourceReport
 from irkit.model import Progress, Stage
 

@@ -14,8 +14,8 @@ from irkit.ingest.entries import Chunk, Reject
 from irkit.ingest.format import Capability
 from irkit.ingest.framing import SourceReader
 from irkit.ingest.mapping import load_mapping
-from irkit.ingest.registry import Registry, registry
 from irkit.ingest.project import Projector
+from irkit.ingest.registry import Registry, registry
 
 _SHOWN = 3
 _COLUMNS = (

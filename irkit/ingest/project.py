@@ -15,8 +15,8 @@ from irkit.ingest.engine import FAULTS, Engine, Lines, truths
 from irkit.ingest.entries import Reason
 from irkit.ingest.format import Format
 from irkit.ingest.giants import Giants
-from irkit.ingest.registry import Registry
 from irkit.ingest.projection import compile_format, shape_statement
+from irkit.ingest.registry import Registry
 from irkit.ingest.repair import mend
 from irkit.ingest.routing import Router
 from irkit.ingest.shapes import Shape, most_common_shape
