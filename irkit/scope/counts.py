@@ -73,8 +73,8 @@ def count_all(case: Case, *, with_corpus: bool) -> dict[str, Count]:
     """
     base = "" if with_corpus else " (no corpus was given: nothing is confirmed but by a reviewer)"
     total, responses = case.rows(
-        "SELECT count(*), (SELECT count(*) FROM query_choice c JOIN query_record r USING (record_id)"
-        "  WHERE r.duplicate_of IS NULL)"
+        "SELECT count(*), (SELECT count(*) FROM query_choice c JOIN query_record r"
+        "  USING (record_id) WHERE r.duplicate_of IS NULL)"
         " FROM query_record WHERE duplicate_of IS NULL"
     )[0]
     matched = case.rows(
