@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +21,7 @@ from irkit.analyzers.corpus_files import Batch, Corpus, load_corpus
 from irkit.analyzers.corpus_index import Block, TextSet
 from irkit.analyzers.corpus_near import SPAN, NearSet, scan_near
 from irkit.analyzers.corpus_rows import Gatherer
+from irkit.engine.local import ordered_map
 from irkit.model import Progress, Stage
 
 if TYPE_CHECKING:
@@ -231,24 +231,22 @@ def _stream(
     runs, edited = Gatherer(), Gatherer()
     near = NearSet(group.texts) if group is not None else None
 
-    def gather(pair: tuple[pa.Table, pa.Table]) -> None:
-        runs.add(pair[0])
-        edited.add(pair[1])
-
     docs = _Documents(case) if store_docs else None
-    threads = case.settings.worker_threads
-    with ThreadPoolExecutor(threads) as pool:
-        waiting: deque[Future[tuple[pa.Table, pa.Table]]] = deque()
+
+    def batches() -> Iterator[Batch]:
         for batch in corpus.batches(seen):
             if docs is not None:
                 docs.add(batch)
-            if near is None:
-                continue
-            waiting.append(pool.submit(_scan_batch, near, batch))
-            while len(waiting) > 2 * threads:
-                gather(waiting.popleft().result())
-        while waiting:
-            gather(waiting.popleft().result())
+            yield batch
+
+    if near is None:
+        for _ in batches():
+            pass
+    else:
+        threads = case.settings.worker_threads
+        for run, edit in ordered_map(partial(_scan_batch, near), batches(), threads):
+            runs.add(run)
+            edited.add(edit)
     if docs is not None:
         docs.flush()
     found = _with_edited(runs.finish(), edited.finish())

@@ -7,9 +7,7 @@ and the result does not depend on how many there are.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,6 +20,7 @@ from irkit.analyzers.blocks import block_of, repetition
 from irkit.analyzers.neighbours import Relations, relations
 from irkit.analyzers.prompt_shape import ASK_CONTACT, Shapes, mix, shapes
 from irkit.analyzers.sequences import QueryLog, load_log
+from irkit.engine.local import ordered_map
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -169,16 +168,7 @@ class Features:
 
     def _map(self, work: Callable[[Any], T], jobs: Iterator[Any]) -> list[T]:
         """Run blocks on worker threads (numpy releases the interpreter lock), keeping order."""
-        results: list[T] = []
-        waiting: deque[Future[T]] = deque()
-        threads = self.case.settings.worker_threads
-        with ThreadPoolExecutor(threads) as pool:
-            for job in jobs:
-                waiting.append(pool.submit(work, job))
-                if len(waiting) > threads + 1:
-                    results.append(waiting.popleft().result())
-            results.extend(future.result() for future in waiting)
-        return results
+        return list(ordered_map(work, jobs, self.case.settings.worker_threads))
 
     def prompt(self, name: str) -> NDArray[Any]:
         """Return a field of :class:`Shapes` or :class:`Relations` per record (0 without prompt)."""
