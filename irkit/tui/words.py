@@ -81,7 +81,9 @@ def finding_lines(finding: FindingDetail) -> Content:
     if finding.onset is not None:
         parts.append((f"\nOnset {stamp(finding.onset)}", ""))
         if finding.onset_low is not None and finding.onset_high is not None:
-            low, high = stamp(finding.onset_low)[11:], stamp(finding.onset_high)[11:]
+            low, high = stamp(finding.onset_low), stamp(finding.onset_high)
+            if low[:10] == high[:10]:
+                low, high = low[11:], high[11:]
             parts.append((f" (between {low} and {high})", "$muted"))
     if finding.runner_up:
         parts.append((f"\nSecond guess: {technique(finding.runner_up)}", "$muted"))
@@ -102,7 +104,7 @@ def detector_lines(rows: tuple[DetectorRow, ...]) -> Content:
         head = Content.assemble((f"{symbol} {detector(row.detector)}", style), (p, "bold"))
         said = told(row.summary) or word
         parts.append(Content.assemble(head, "\n", (f"  {said}", "$muted")))
-        if row.status == "FOUND" and row.calibration_size:
+        if row.status == "FOUND" and row.calibration_size and "compared with" not in said:
             parts.append(
                 Content.styled(
                     f"  compared with {number(row.calibration_size)} ordinary actors"

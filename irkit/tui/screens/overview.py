@@ -127,7 +127,8 @@ class OverviewScreen(CaseScreen):
         if seen.top:
             flagged = plural(seen.flagged_actors, "actor")
             sent = plural(seen.flagged_queries, "query", "queries")
-            self.query_one("#actors-box").border_title = f"Flagged: {flagged}, {sent}"
+            more = f", {sent}" if self.app.size.width >= 100 else ""
+            self.query_one("#actors-box").border_title = f"Flagged: {flagged}{more}"
         empty = self.query_one("#actors-empty", Words)
         table.display, empty.display = bool(seen.top), not seen.top
         if not seen.top:

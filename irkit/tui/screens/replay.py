@@ -221,20 +221,20 @@ class ReplayScreen(CaseScreen):
         row = self.rows.get(self.position)
         finding = self.findings[0] if self.findings else None
         wide = self.app.size.width >= 100
-        name = f"{KIND[self.key.kind.value]} {middle(self.key.unit, 40 if wide else 20)}"
+        name = f"{KIND[self.key.kind.value]} {middle(self.key.unit, 32 if wide else 20)}"
         parts: list[Content | tuple[str, str]] = [(name, "bold"), ("  ", "")]
         tier = finding.tier if finding else None
         parts.append(tier_content(tier) if wide else tier_content(tier)[:3])
-        if finding is not None and wide:
-            odds = p_value(finding.p_value, finding.p_kind)
-            odds = odds if finding.p_kind in ("signature", "rank_only") else f"p {odds}"
-            parts.append((f"  {technique(finding.technique)}, {odds}", ""))
         where = (
             f"{number(self.position + 1)} of {number(summary.total)}" if summary.total else "empty"
         )
         at = short_stamp(row.at, seconds=True) if row else ""
         parts.append((f"  query {where}", "bold"))
         parts.append((f"  {at}", "$muted"))
+        if finding is not None and wide:
+            odds = p_value(finding.p_value, finding.p_kind)
+            odds = odds if finding.p_kind in ("signature", "rank_only") else f"p {odds}"
+            parts.append((f"  {technique(finding.technique)}, {odds}", ""))
         if self.playing:
             parts.append((f"  ▶ {SPEEDS[self.speed]:g}/s", "bold $accent"))
         self.query_one("#replay-head", Words).say(Content.assemble(*parts))

@@ -16,6 +16,9 @@ from textual.widgets import DataTable
 
 from irkit.tui.text import line, middle
 
+#: The flexible column gets at least this much, or a column that may be left out is.
+LEAST_FLEXIBLE = 12
+
 
 @dataclass(frozen=True, slots=True)
 class TableColumn:
@@ -113,8 +116,12 @@ class PagedTable(DataTable[Text], inherit_bindings=False):
         width = self.container_size.width or self.size.width
         self._drawn_width = width
         shown = [(i, c) for i, c in enumerate(self._spec) if c.min_table <= width <= c.max_table]
-        fixed = sum(c.width for _, c in shown) + 2 * len(shown)
-        flexible = max(8, width - fixed - 1)
+        while (flexible := self._left_over(shown, width)) < LEAST_FLEXIBLE:
+            extra = max(shown, key=lambda pair: pair[1].min_table)
+            if not extra[1].min_table:
+                break
+            shown.remove(extra)
+        flexible = max(flexible, 4)
         for _, column in shown:
             name, descending = self.sorted_by
             mark = (" ↓" if descending else " ↑") if column.name == name else ""
@@ -127,6 +134,10 @@ class PagedTable(DataTable[Text], inherit_bindings=False):
             )
         if self._page:
             self.move_cursor(row=min(row, len(self._page) - 1), animate=False)
+
+    @staticmethod
+    def _left_over(shown: Sequence[tuple[int, TableColumn]], width: int) -> int:
+        return width - sum(column.width for _, column in shown) - 2 * len(shown) - 1
 
     def _text(self, cell: Cell, column: TableColumn, width: int) -> Text:
         return Text(
