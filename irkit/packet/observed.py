@@ -35,7 +35,7 @@ def timeline(case: Case, facts: Facts, result: Assessment) -> list[Row]:
     window = exposed.window(case)
     add(window.first, "first response with exposed data", "breach", "inference logs")
     add(window.last, "last response with exposed data", "breach", "inference logs")
-    for f in exposed.actors(exposed.findings(case))[:12]:
+    for f in exposed.listed(exposed.findings(case))[:12]:
         what = f"{f.technique.replace('_', ' ')} by {f.unit_kind.replace('_', ' ')} " + short(
             f.unit
         )
@@ -149,6 +149,7 @@ def findings(case: Case, zone: str) -> list[Row]:
         {
             "finding_id": f.finding_id,
             "actor": f"{f.unit_kind.replace('_', ' ')} {f.unit}",
+            "members": len(f.members) if f.unit_kind == "campaign" else 0,
             "technique": f.technique.replace("_", " "),
             "profile": f.profile,
             "tier": f.tier,
@@ -160,7 +161,7 @@ def findings(case: Case, zone: str) -> list[Row]:
             "summary": f.summary,
             "detectors": detectors.get((f.unit_kind, f.unit), []),
         }
-        for f in exposed.actors(exposed.findings(case))[:40]
+        for f in exposed.listed(exposed.findings(case))[:40]
     ]
 
 

@@ -253,7 +253,8 @@ def _how(packet: Packet, width: float) -> list[Flowable]:
                 ("Actor", "Technique", "Tier, p", "Onset", "Queries", "Why"),
                 [
                     (
-                        _actor(f["actor"]),
+                        _actor(f["actor"])
+                        + (f" ({f['members']} credentials)" if f["members"] else ""),
                         f["technique"],
                         f"{f['tier']}, {_p(f)}",
                         f["onset"],
@@ -263,7 +264,7 @@ def _how(packet: Packet, width: float) -> list[Flowable]:
                     )
                     for f in packet.findings
                 ],
-                (86, 68, 70, 74, 46, width - 344),
+                (84, 66, 64, 64, 50, width - 328),
             ),
         ]
     else:

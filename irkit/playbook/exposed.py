@@ -212,13 +212,15 @@ class FindingRow:
     last_seen: datetime | None
     queries: int
     summary: str
+    members: tuple[str, ...] = ()
 
 
 def findings(case: Case, tiers: tuple[str, ...] = ("A", "B")) -> list[FindingRow]:
     """Findings of the given tiers, strongest first."""
     rows = case.rows(
         "SELECT finding_id, unit_kind, unit, technique, coalesce(profile, ''), tier, p_value,"
-        " p_kind, onset, last_seen, coalesce(queries, 0), coalesce(summary, '') FROM finding"
+        " p_kind, onset, last_seen, coalesce(queries, 0), coalesce(summary, ''),"
+        " list_sort(coalesce(members, [])) FROM finding"
         " WHERE list_contains(?, tier) ORDER BY tier, p_value NULLS LAST, unit_kind, unit,"
         " technique, finding_id",
         [list(tiers)],
@@ -237,9 +239,25 @@ def findings(case: Case, tiers: tuple[str, ...] = ("A", "B")) -> list[FindingRow
             utc(row[9]),
             int(row[10]),
             str(row[11]),
+            tuple(str(member) for member in row[12]),
         )
         for row in rows
     ]
+
+
+def listed(found: list[FindingRow]) -> list[FindingRow]:
+    """The actors as a reader wants them listed: a campaign stands for its members.
+
+    A member keeps a line of its own only where it is flagged for another technique.
+    """
+    chosen = actors(found)
+    inside = {
+        (member.removeprefix("credential:"), f.technique)
+        for f in chosen
+        if f.unit_kind == "campaign"
+        for member in f.members
+    }
+    return [f for f in chosen if f.unit_kind == "campaign" or (f.unit, f.technique) not in inside]
 
 
 def actors(found: list[FindingRow]) -> list[FindingRow]:
