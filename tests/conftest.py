@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from irkit.case import Case, fixed_clock
 
 NOW = "2026-10-16T09:00:00+02:00"

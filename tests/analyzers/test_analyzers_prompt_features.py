@@ -172,7 +172,9 @@ def test_paraphrases_group_by_rare_tokens_and_single_edits_do_not():
         for _ in range(5):
             words = text.split()
             for _ in range(6):
-                words[rng.randrange(len(words))] = rng.choice(["soon", "today", "quickly", "perhaps"])
+                words[rng.randrange(len(words))] = rng.choice(
+                    ["soon", "today", "quickly", "perhaps"]
+                )
             prompts.append(" ".join(words))
     r = related(prompts)
     _, sizes = np.unique(r.variants[r.variants > 0], return_counts=True)
