@@ -165,6 +165,7 @@ RESPONSE_TEXT: Mapping[str, tuple[str, ...]] = {
 }
 
 RESPONSE_JSON: Mapping[str, tuple[str, ...]] = {
+    "rs_turns": ("$.output_messages",),
     "rs_choices": ("$.choices",),
     "rs_content": ("$.content",),
     "rs_output": ("$.output",),
@@ -206,6 +207,7 @@ MESSAGES = (
     '[{"role":"VARCHAR","author":"VARCHAR","type":"VARCHAR","content":"JSON","parts":"JSON",'
     '"tool_calls":"JSON","reasoning_content":"VARCHAR"}]'
 )
+_TURNS = MESSAGES.replace('"role"', '"finish_reason":"VARCHAR","role"')
 _GEMINI = (
     '[{"index":"INTEGER","content":{"parts":"JSON"},"finishReason":"VARCHAR","logprobsResult":'
     '{"chosenCandidates":[{"token":"VARCHAR","logProbability":"DOUBLE"}],"topCandidates":'
@@ -336,6 +338,9 @@ BODY_MACROS: tuple[str, ...] = (
           scalars := coalesce(list_sum(list_transform(parts, lambda p: coalesce(len(p.logprobs), 0)
             + coalesce(list_sum(list_transform(p.logprobs,
                 lambda t: len(t.top_logprobs))), 0))), 0)::BIGINT)])[1])[1]""",
+    # Answers as messages of role and parts (OpenTelemetry GenAI conventions, v1.37 and later).
+    f"""CREATE MACRO ik_turns(j) AS list_transform(from_json(j, '{_TURNS}'),
+      lambda c, i: ik_choice((i - 1)::INTEGER, ik_turn_text(c), c.finish_reason))""",
     f"""CREATE MACRO ik_plain(j) AS list_transform(from_json(j, '{_PLAIN}'),
       lambda c, i: ik_choice((i - 1)::INTEGER,
         coalesce(c.text, c.outputText, c.generated_text, ik_text(json_extract(c.message,

@@ -50,6 +50,8 @@ LIST_COLUMNS = (
     *("tokens", "token_logprobs", "tops"),
 )
 
+_CUT = '^"\\s*[\\[{]'
+
 _WARNINGS: Mapping[str, str] = {
     "bad_timestamp": (
         "event_time IS NOT NULL AND (t_start IS NULL OR event_at IS DISTINCT FROM t_start)"
@@ -183,7 +185,7 @@ def record_columns(fmt: Format) -> dict[str, str]:
             f"CASE WHEN {asked} = 'true' OR contains(rq_include, 'logprobs') THEN true"
             f" WHEN {asked} = 'false' THEN false"
             f" WHEN TRY_CAST({asked} AS INTEGER) IS NOT NULL THEN true"
-            " WHEN known THEN false END"
+            " WHEN starts_with(request, '{') THEN false END"
         ),
         "top_logprobs": (
             "coalesce(top_logprobs, TRY_CAST(rq_top_logprobs AS INTEGER),"
@@ -207,7 +209,7 @@ def record_columns(fmt: Format) -> dict[str, str]:
         "mean_logprob": "list_avg(lps)",
         "min_logprob": "list_min(lps)",
         "token_count_lp": "nullif(len(lps), 0)",
-        "scalars_returned": "coalesce(scalars, 0)",
+        "scalars_returned": "coalesce(scalars, counted, 0)",
         "input_tokens": "coalesce(input_tokens, TRY_CAST(rs_input_tokens AS BIGINT), usage.input)",
         "output_tokens": (
             "coalesce(output_tokens, TRY_CAST(rs_output_tokens AS BIGINT), usage.output)"
@@ -221,6 +223,9 @@ def record_columns(fmt: Format) -> dict[str, str]:
         ),
         "content_state": (
             f"CASE WHEN content_state IS NOT NULL THEN content_state{_marked(fmt)}"
+            # A body that begins like JSON but is none was cut by whoever logged it.
+            f" WHEN regexp_matches(request, '{_CUT}') OR regexp_matches(response, '{_CUT}')"
+            " THEN 'truncated'"
             " WHEN len(bodies) > 0 AND (len(choice_body) > 0 OR status_code >= 400"
             " OR error_type IS NOT NULL OR rs_error IS NOT NULL) THEN 'full'"
             " WHEN len(bodies) > 0 AND rs_embedding IS NOT NULL THEN 'full'"

@@ -106,6 +106,7 @@ OUTPUTS: tuple[Case, ...] = (
         "completion IS NOT NULL",
         "[ik_choice(0, completion, finish_reason)]",
     ),
+    Case("turns", "starts_with(rs_turns, '[')", "ik_turns(rs_turns)"),
     Case(
         "choices",
         "starts_with(rs_choices, '[')",

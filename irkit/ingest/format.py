@@ -9,7 +9,7 @@ maps a whole block of records at once.  Adding a format means adding one file wi
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -83,6 +83,7 @@ TARGETS: Mapping[str, str] = {
     "finish_reason": "VARCHAR",
     "input_tokens": "BIGINT",
     "output_tokens": "BIGINT",
+    "scalars": "BIGINT",
     "status_code": "INTEGER",
     "outcome": "VARCHAR",
     "error_type": "VARCHAR",
@@ -122,6 +123,8 @@ class Format:
         failures_logged: False where failed calls leave no record, None where unknown.
         truncated_by: words that the producer leaves where it cut a text.
         redacted_as: text that the producer puts in place of content.
+        answers_of: format whose records hold the requests to this format's responses, under the
+            same ``correlation_id``.
         hints: parts of file paths that speak for this format, never alone.
     """
 
@@ -140,6 +143,7 @@ class Format:
     failures_logged: bool | None = None
     truncated_by: tuple[str, ...] = ()
     redacted_as: tuple[str, ...] = ()
+    answers_of: str = ""
     hints: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -169,14 +173,15 @@ class Envelope:
         signature_paths: names for the signature.
         signature: SQL condition over the names.
         expand: SQL expression over ``line`` (the entry as JSON text) that returns a list of JSON
-            texts, one per wrapped record.
+            texts, one per wrapped record; or, for encodings that SQL cannot express, a function
+            from the text to that list (it may raise ValueError, and is called once per entry).
     """
 
     id: str
     title: str
     signature_paths: Mapping[str, Paths]
     signature: str
-    expand: str
+    expand: str | Callable[[str], list[str]]
 
 
 def first_of(paths: Paths) -> tuple[str, ...]:

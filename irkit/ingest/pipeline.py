@@ -24,6 +24,7 @@ from irkit.ingest.duplicates import mark_duplicates, reused_ids
 from irkit.ingest.entries import Chunk
 from irkit.ingest.format import Format
 from irkit.ingest.framing import SourceReader
+from irkit.ingest.halves import join_halves
 from irkit.ingest.lines import BLOCK
 from irkit.ingest.load import Loader, Tally
 from irkit.ingest.mapping import load_mapping
@@ -96,12 +97,13 @@ def ingest(
     run = _Run(case, known, forced, inputs, pending, progress)
     reports = run.all() if pending else ()
     duplicates = mark_duplicates(case) if pending else _count_duplicates(case)
+    joined = join_halves(case, known.formats) if pending else 0
     warnings = known.warnings()
     if pending and (reused := reused_ids(case)):
         warnings.append(
             f"{reused:,} request ids stand for calls with different texts: clients may set them"
         )
-    return IngestReport(reports, skipped, duplicates, run.new_texts, tuple(warnings))
+    return IngestReport(reports, skipped, duplicates, joined, run.new_texts, tuple(warnings))
 
 
 def _inputs_hash(case: Case, format_id: str, mapping: str) -> str:

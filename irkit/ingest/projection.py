@@ -322,7 +322,7 @@ def _lists(messages: str, choices: str, *, split: bool) -> dict[str, str]:
             "chs[1].tokens AS tokens0",
             "chs[1].lps AS lps0",
             "chs[1].tops AS tops0",
-            "list_sum(list_transform(chs, lambda c: c.scalars)) AS scalars",
+            "list_sum(list_transform(chs, lambda c: c.scalars)) AS counted",
         ],
         "final",
     )
@@ -350,7 +350,7 @@ def _direct(shape: Shape, typed: Mapping[str, object]) -> dict[str, str]:
         f"CASE WHEN {first} IS NOT NULL THEN ik_lp_tops({first}) END AS tops0",
         f"CASE WHEN {first} IS NOT NULL OR len({choices}) > 1 THEN list_sum(list_transform("
         f"{choices}, lambda c: CASE WHEN c.logprobs IS NOT NULL THEN ik_scalars(c.logprobs) END))"
-        " END AS scalars",
+        " END AS counted",
     ]
     return {"apart": select(items, "singles")}
 

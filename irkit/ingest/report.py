@@ -29,6 +29,7 @@ class IngestReport:
         sources: sources read now, in order.
         skipped: sources that were already read on the same inputs.
         duplicates: records in the whole case that repeat an earlier call.
+        joined: requests and responses of different entries that were joined into one call.
         new_texts: texts that the case did not hold before.
         warnings: sentences for people (plug-ins that failed to load, reused request ids).
     """
@@ -36,6 +37,7 @@ class IngestReport:
     sources: tuple[SourceReport, ...] = ()
     skipped: int = 0
     duplicates: int = 0
+    joined: int = 0
     new_texts: int = 0
     warnings: tuple[str, ...] = ()
 

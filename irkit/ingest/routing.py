@@ -98,7 +98,8 @@ class Router:
         """
         self._engine.check(self._sql)
         for envelope in self._envelopes:
-            self._engine.check(_expansion(envelope))
+            if isinstance(envelope.expand, str):
+                self._engine.check(_expansion(envelope.expand))
 
     def classify(
         self, lines: pa.Array
@@ -180,9 +181,7 @@ class Router:
         hollow: list[int] = []
         for index in np.unique(env[wrapped]).tolist():
             picked = np.flatnonzero(wrapped & (env == index))
-            sql = _expansion(self._envelopes[index])
-            found = self._query(sql, lines.take(pa.array(picked)))
-            items = found.column("items").combine_chunks()
+            items = self._items(self._envelopes[index], lines.take(pa.array(picked)))
             counts = np.nan_to_num(
                 items.value_lengths().to_numpy(zero_copy_only=False).astype(float)
             ).astype(np.int64)
@@ -198,9 +197,23 @@ class Router:
         joined = pa.concat_arrays(texts).take(pa.array(order))
         return rows[parent], joined, origin[parent], hollow
 
+    def _items(self, envelope: Envelope, lines: pa.Array) -> pa.Array:
+        """Return the list of records in each wrapper."""
+        if isinstance(envelope.expand, str):
+            found = self._query(_expansion(envelope.expand), lines)
+            return found.column("items").combine_chunks()
+        lists: list[list[str]] = []
+        for line in lines.to_pylist():
+            try:
+                lists.append(envelope.expand(line))
+            except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
+                # Not what it looked like: the entry then counts as a wrapper without records.
+                lists.append([])
+        return pa.array(lists, pa.list_(pa.large_string()))
+
     def _query(self, sql: str, lines: pa.Array) -> pa.Table:
         return self._engine.run(sql, np.arange(len(lines), dtype=np.int64), lines)
 
 
-def _expansion(envelope: Envelope) -> str:
-    return f"SELECT row_no, ({envelope.expand})::VARCHAR[] AS items FROM block"
+def _expansion(expression: str) -> str:
+    return f"SELECT row_no, ({expression})::VARCHAR[] AS items FROM block"

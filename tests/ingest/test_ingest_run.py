@@ -483,3 +483,43 @@ def test_preview_of_what_is_no_log(tmp_path, data):
     preview = dry_run([path])[0]
     assert (preview.format, preview.first) == ("", ())
     assert preview.lines()
+
+
+# -- calls logged in two entries ------------------------------------------------------------------
+
+
+def test_halves_are_joined_once_and_again_after_more_evidence(case):
+    read(case, DATA / "kserve.ndjson")
+    first = snapshot(case)
+    joined = case.rows(
+        "SELECT count(*) FROM query_record WHERE list_contains(parse_warnings,"
+        " 'joined_with_request')"
+    )
+    assert joined == [(3,)]
+    report = read(case, DATA / "batch.ndjson")
+    assert report.joined == 4
+    kserve = {
+        name: [row for row in rows if name == "text" or 1 in row[:3]]
+        for name, rows in snapshot(case).items()
+    }
+    for name in ("query_record", "query_message", "query_choice"):
+        assert kserve[name] == first[name]
+
+
+def test_ambiguous_halves_stay_apart(case, tmp_path):
+    ask = {"custom_id": "x", "method": "POST", "url": "/v1/completions"}
+    rows = [
+        {**ask, "body": {"model": "m", "prompt": "one"}},
+        {**ask, "body": {"model": "m", "prompt": "two"}},
+        {
+            "id": "b-1",
+            "custom_id": "x",
+            "response": {
+                "status_code": 200,
+                "body": {"object": "text_completion", "choices": [{"index": 0, "text": "t"}]},
+            },
+        },
+    ]
+    report = read_bytes(case, tmp_path, "a.json", lines(*rows))
+    assert report.joined == 0
+    assert case.rows("SELECT count(*) FROM query_record WHERE duplicate_of IS NOT NULL") == [(0,)]

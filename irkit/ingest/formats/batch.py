@@ -40,6 +40,7 @@ OPENAI_OUT = Format(
         ),
     },
     failures_logged=True,
+    answers_of="openai_batch_in",
 )
 
 OPENAI_IN = Format(

@@ -1,0 +1,73 @@
+"""Reports of garak, the LLM vulnerability scanner: an attack tool's own log."""
+
+from __future__ import annotations
+
+from irkit.ingest.format import Capability, Format, Source
+
+REPORT = Format(
+    id="garak_report",
+    title="garak report",
+    source=Source("garak reference: reporting", "https://reference.garak.ai/en/latest/report.html"),
+    order=30,
+    capabilities=frozenset({Capability.CONTENT}),
+    absent="No time per attempt, credential or address; other entries of the report hold no call.",
+    signature_paths={
+        "kind": "$.entry_type",
+        "id": "$.uuid",
+        "probe": "$.probe_classname",
+    },
+    signature="kind = 'attempt' AND id IS NOT NULL AND probe IS NOT NULL",
+    paths={
+        "request_id": "$.uuid",
+        "endpoint": "$.probe_classname",
+        "old_prompt": "$.prompt",
+        "stage": "$.status",
+    },
+    json_paths={
+        "turns": "$.prompt.turns",
+        "outputs": "$.outputs",
+        "tags": "$.detector_results",
+    },
+    columns={
+        "record_kind": "'attack_tool'",
+        "messages": (
+            "CASE WHEN starts_with(turns, '[') THEN '[' || array_to_string(list_transform("
+            "json_extract(turns, '$[*]')::VARCHAR[], lambda t: '{\"role\":' || coalesce("
+            "json_extract(t, '$.role')::VARCHAR, 'null') || ',\"content\":' || coalesce("
+            "json_extract(t, '$.content.text')::VARCHAR, json_extract(t, '$.content')::VARCHAR,"
+            " 'null') || '}'), ',') || ']' END"
+        ),
+        "prompt": "CASE WHEN turns IS NULL THEN old_prompt END",
+        "response": (
+            "CASE WHEN starts_with(outputs, '[') THEN '{\"outputs\":[' || array_to_string("
+            "list_transform(json_extract(outputs, '$[*]')::VARCHAR[], lambda o: '{\"text\":' ||"
+            " coalesce(json_extract(o, '$.text')::VARCHAR, o) || '}'), ',') || ']}' END"
+        ),
+        "operation": "'chat'",
+    },
+)
+
+HITLOG = Format(
+    id="garak_hitlog",
+    title="garak hit log",
+    source=Source("garak reference: reporting", "https://reference.garak.ai/en/latest/report.html"),
+    order=31,
+    capabilities=frozenset({Capability.CONTENT}),
+    absent="Only attempts that hit; no time, credential or address.",
+    signature_paths={
+        "attempt": "$.attempt_id",
+        "count": "$.generations_per_prompt",
+        "probe": "$.probe",
+    },
+    signature="attempt IS NOT NULL AND count IS NOT NULL AND probe IS NOT NULL",
+    paths={
+        "request_id": "$.attempt_id",
+        "endpoint": "$.probe",
+        "prompt": ("$.prompt.turns[0].content.text", "$.prompt"),
+        "completion": ("$.output.text", "$.output"),
+        "model_requested": "$.generator",
+    },
+    columns={"record_kind": "'attack_tool'", "operation": "'chat'"},
+)
+
+FORMATS = (REPORT, HITLOG)
