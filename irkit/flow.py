@@ -40,10 +40,11 @@ SAMPLE_NOW = "2026-10-16T09:00:00+02:00"
 
 @dataclass(frozen=True, slots=True)
 class PreserveResult:
-    """Files taken in, files already known, and how each was read."""
+    """Files taken in, files already known, how each was read, and what no format fits."""
 
     intake: evidence.Intake
     ingest: IngestReport
+    unknown_format: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,8 @@ def preserve(
         **_totals(case),
         settings_hash=case.settings.digest(),
     )
-    return PreserveResult(taken, report)
+    unknown = case.rows("SELECT count(*) FROM quarantine WHERE error_code = 'unknown_format'")
+    return PreserveResult(taken, report, int(unknown[0][0]))
 
 
 def _totals(case: Case) -> dict[str, int]:

@@ -128,6 +128,25 @@ def test_new_preserve_export_round_trip(tmp_path, logs):
     assert irkit("verify", case).returncode == 0
 
 
+def test_unknown_format_names_the_mapping_file_and_the_mapping_reads_it(case_path, tmp_path):
+    log = tmp_path / "own.jsonl"
+    log.write_text('{"when": "2026-10-05T10:00:00Z", "question": "hi", "answer": "ho"}\n' * 3)
+    done = irkit("preserve", case_path, log, "--json")
+    assert done.returncode == 0
+    assert "--mapping FILE" in done.stderr
+    assert json.loads(done.stdout)[0]["quarantined"] == 3
+    mapping = tmp_path / "own.toml"
+    mapping.write_text(
+        '[format]\nid = "own"\n[columns]\nevent_time = "$.when"\nprompt = "$.question"\n'
+        'completion = "$.answer"\n'
+    )
+    done = irkit("preserve", case_path, log, "--mapping", mapping, "--json")
+    assert done.returncode == 0, done.stderr
+    row = json.loads(done.stdout)[0]
+    assert (row["format"], row["records"], row["quarantined"]) == ("own", 3, 0)
+    assert "--mapping FILE" not in done.stderr
+
+
 def test_missing_log_file(case_path, tmp_path):
     one_clear_error(
         irkit("preserve", case_path, tmp_path / "nowhere.jsonl"), ExitCode.USAGE, "nowhere.jsonl"

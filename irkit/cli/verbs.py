@@ -105,6 +105,13 @@ def preserve(
         )
         rows = source_rows(case)
     session.emit(rows, sources_text(rows))
+    for warning in result.ingest.warnings:
+        session.say(f"warning: {warning}")
+    if result.unknown_format:
+        session.say(
+            f"{result.unknown_format:,} entries are of no known log format. Name their fields in a"
+            " mapping file (the README shows one) and give the same command with --mapping FILE."
+        )
     for name in result.intake.already_preserved:
         session.say(f"already preserved, not added again: {name}")
     session.say(f"Next: irkit scope {case_path} --corpus FILES")
