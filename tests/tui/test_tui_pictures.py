@@ -78,7 +78,7 @@ PICTURES: dict[str, tuple[str, ...]] = {
 }
 
 #: Screens whose wide layout is that of another one in the list.
-ONLY_SMALL = ("replay_why", "people", "deadlines", "quarantine")
+ONLY_SMALL = ("replay_why", "people", "deadlines", "quarantine", "evidence", "actors")
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,6 @@ async def test_cancelling_stops_the_work_and_keeps_the_case(filled, make_app) ->
             "compare with",
         ),
         (RuntimeError(f"boom {SECRET}"), "internal error, RuntimeError"),
-        (ValueError("[bold]markup[/bold] \x1b[31m"), "internal error, ValueError"),
     ],
 )
 async def test_errors_of_the_core_are_shown_and_quote_nothing(
