@@ -15,7 +15,7 @@ import click
 
 if TYPE_CHECKING:
     from irkit.case import Case, Clock
-    from irkit.flow import ProgressCallback
+    from irkit.case.evidence import ProgressCallback
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -1,0 +1,70 @@
+"""The playbook's verbs over one core: what both faces call, and nothing a face may do itself.
+
+Each verb takes an open :class:`~irkit.case.Case`, runs its stages in order, and leaves rows, a
+custody entry and a stage mark.  A verb that was interrupted is simply run again: finished stages
+with the same inputs are skipped, unfinished ones start over inside their own transactions.
+"""
+
+from __future__ import annotations
+
+from irkit.flow.preserving import (
+    PreserveResult,
+    preserve,
+    preview,
+)
+from irkit.flow.reporting import (
+    VerifyResult,
+    assess,
+    catalogue,
+    contain,
+    explain,
+    export,
+    notify,
+    remediate,
+    review,
+    status,
+    verify,
+)
+from irkit.flow.runs import (
+    SAMPLE_NOW,
+    DemoResult,
+    batch,
+    demo,
+    open_demo_case,
+    sample_clock,
+    sample_dir,
+)
+from irkit.flow.scoping import (
+    ScopeResult,
+    configure,
+    make_baseline,
+    scope,
+)
+
+__all__ = [
+    "SAMPLE_NOW",
+    "DemoResult",
+    "PreserveResult",
+    "ScopeResult",
+    "VerifyResult",
+    "assess",
+    "batch",
+    "catalogue",
+    "configure",
+    "contain",
+    "demo",
+    "explain",
+    "export",
+    "make_baseline",
+    "notify",
+    "open_demo_case",
+    "preserve",
+    "preview",
+    "remediate",
+    "review",
+    "sample_clock",
+    "sample_dir",
+    "scope",
+    "status",
+    "verify",
+]
