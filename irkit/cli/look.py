@@ -267,9 +267,9 @@ def selftest(session: Session) -> None:
 
 
 @cli.command(name="open")
-@click.argument("case_path", metavar="CASE", type=PATH)
+@click.argument("case_path", metavar="[CASE]", type=PATH, required=False)
 @common
 @pass_session
-def open_(session: Session, case_path: Path) -> None:
-    """Open the case on the screen."""
+def open_(session: Session, case_path: Path | None) -> None:
+    """Open a case on the screen, or choose one there."""
     screens(case_path, session.clock)

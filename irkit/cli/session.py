@@ -138,7 +138,7 @@ def reading(session: Session, path: Path) -> Iterator[Case]:
         yield case
 
 
-def screens(path: Path, clock: Clock, demo_out: Path | None = None) -> None:
+def screens(path: Path | None, clock: Clock, demo_out: Path | None = None) -> None:
     """Open the screens over a case.
 
     Raises:

@@ -8,14 +8,12 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import duckdb
 
 from irkit.case import Case, views
-from irkit.case.store import who_am_i
 from irkit.errors import CaseBusy, IrkitError, StorageError
 
 if TYPE_CHECKING:
@@ -124,28 +122,16 @@ class CaseSession:
         return self._writing.locked()
 
     def review(self, exposure_id: str, verdict: views.Verdict, note: str = "") -> None:
-        """Add a reviewer's word on an exposure; earlier words stay in the table.
+        """Add a reviewer's word on an exposure and take the counts again.
 
         Raises:
             CaseBusy: other work is writing.
             StorageError: the row or the custody entry could not be written.
         """
-        with self.writing() as case:
-            at = case.clock().astimezone(UTC).replace(tzinfo=None)
-            self._insert_review(case, [exposure_id, verdict.value, note, who_am_i(), at])
-            # The note itself may quote what leaked, so custody records that there is one.
-            case.custody.append(
-                "review", exposure=exposure_id, verdict=verdict.value, note=bool(note)
-            )
+        from irkit import flow
 
-    def _insert_review(self, case: Case, row: list[Any]) -> None:
-        try:
-            case.con.execute("INSERT INTO review VALUES (?, ?, ?, ?, ?)", row)
-        except duckdb.Error as error:
-            raise StorageError(
-                f"{self.path.name}: the review could not be saved ({type(error).__name__})",
-                "check free disk space; nothing was changed",
-            ) from error
+        with self.writing() as case:
+            flow.review(case, exposure_id, verdict, note)
 
     # -- decisions and facts --------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ masks or sanitises: texts leave as logged, and the face that draws them decides.
 
 from __future__ import annotations
 
+from irkit.case.review import Verdict
 from irkit.case.views.actors import (
     ActorKey,
     ActorPage,
@@ -32,7 +33,6 @@ from irkit.case.views.exposures import (
     ExposureRow,
     Page,
     SubjectRow,
-    Verdict,
     exposure_columns,
     exposure_detail,
     exposures,

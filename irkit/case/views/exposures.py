@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from irkit.case.views.filters import Column, Filter, order_by
@@ -14,15 +13,6 @@ if TYPE_CHECKING:
     import duckdb
 
 Row = TypeVar("Row")
-
-
-class Verdict(StrEnum):
-    """A reviewer's word on one exposure; the last one counts, all are kept."""
-
-    CONFIRM = "confirm"
-    REJECT = "reject"
-    UNSURE = "unsure"
-    UNDO = "undo"
 
 
 @dataclass(frozen=True, slots=True)
