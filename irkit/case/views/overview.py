@@ -140,6 +140,8 @@ class Overview:
     buckets: tuple[TimelineBucket, ...]
     bucket_seconds: int
     top: tuple[ActorRow, ...]
+    flagged_rows: int
+    flagged_kind: str
     flagged_actors: int
     flagged_queries: int
     stages_done: tuple[str, ...]
@@ -150,6 +152,7 @@ def overview(con: duckdb.DuckDBPyConnection, *, now: datetime, buckets: int = 60
     meta = dict(con.execute("SELECT key, value FROM meta ORDER BY key").fetchall())
     series, width = timeline(con, buckets)
     page = actors(con, sort="tier", limit=8)
+    kind, count = _flagged(con)
     stages = con.execute(
         "SELECT DISTINCT stage FROM stage_progress WHERE status = 'done' ORDER BY stage"
     ).fetchall()
@@ -162,10 +165,25 @@ def overview(con: duckdb.DuckDBPyConnection, *, now: datetime, buckets: int = 60
         buckets=series,
         bucket_seconds=width,
         top=page.rows,
-        flagged_actors=page.total,
+        flagged_rows=page.total,
+        flagged_kind=kind,
+        flagged_actors=count,
         flagged_queries=_one(con, f"SELECT count(*) FROM ({_FLAGGED_RECORDS})"),
         stages_done=tuple(str(row[0]) for row in stages),
     )
+
+
+def _flagged(con: duckdb.DuckDBPyConnection) -> tuple[str, int]:
+    """Count flagged actors on one level: a credential's sessions and addresses are not more."""
+    found = dict(
+        con.execute(
+            "SELECT unit_kind, count(DISTINCT unit) FROM finding GROUP BY unit_kind ORDER BY 1"
+        ).fetchall()
+    )
+    for kind in ("credential", "source_ip", "session"):
+        if found.get(kind):
+            return kind, int(found[kind])
+    return "credential", 0
 
 
 def funnel(con: duckdb.DuckDBPyConnection) -> tuple[FunnelStep, ...]:

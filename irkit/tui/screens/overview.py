@@ -123,9 +123,10 @@ class OverviewScreen(CaseScreen):
         self._evidence(seen.evidence)
         self.query_one(Funnel).steps = seen.funnel
         table = self.query_one("#top-actors", PagedTable)
-        table.show_page(seen.top, seen.flagged_actors)
+        table.show_page(seen.top, seen.flagged_rows)
         if seen.top:
-            flagged = plural(seen.flagged_actors, "actor")
+            kind = {"source_ip": "address"}.get(seen.flagged_kind, seen.flagged_kind)
+            flagged = plural(seen.flagged_actors, kind, "addresses" if kind == "address" else "")
             sent = plural(seen.flagged_queries, "query", "queries")
             more = f", {sent}" if self.app.size.width >= 100 else ""
             self.query_one("#actors-box").border_title = f"Flagged: {flagged}{more}"
