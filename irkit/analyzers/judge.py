@@ -28,6 +28,8 @@ Bools = NDArray[np.bool_]
 
 #: Fewest ordinary windows of a stratum that are preferred over all strata together.
 _STRATUM_LEAST = 200
+#: Share of the best-filled bucket's ordinary windows that a bucket must have to be used.
+_CROWDED = 0.25
 #: Fewest ordinary windows of a bucket that a rank among them is worth something.
 _RANK_LEAST = 50
 
@@ -101,6 +103,10 @@ class Court:
         if not sizes:
             return []
         enough = [b for b, n in sizes.items() if Promise.of(n, self.alpha).k]
+        # A larger window sees more, but p-values cannot be smaller than one in the number of
+        # ordinary actors that fill it; where few do, the next smaller window proves more.
+        most = max((sizes[b] for b in enough), default=0)
+        enough = [b for b in enough if sizes[b] >= _CROWDED * most]
         # Without any promise only ranks are left, and larger windows rank better.
         return enough or [b for b, n in sizes.items() if n >= min(_RANK_LEAST, max(sizes.values()))]
 
