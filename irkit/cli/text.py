@@ -46,8 +46,10 @@ def summary_text(facts: dict[str, Any]) -> str:
         f"Case        {facts['case']['title']}",
         f"Evidence    {evidence['verified']} of {evidence['files']} files verified",
         f"Log span    {coverage['first_event'] or 'unknown'} to {coverage['last_event'] or '?'}",
-        f"Entries     {ingest['entries']:,} = {ingest['records']:,} records"
-        f" + {ingest['blanks']:,} blank + {ingest['quarantined']:,} quarantined",
+        f"Entries     {ingest['entries']:,} ="
+        f" {ingest['entries'] - ingest['blanks'] - ingest['quarantined']:,} read"
+        f" + {ingest['blanks']:,} blank + {ingest['quarantined']:,} quarantined;"
+        f" {ingest['records']:,} records",
     ]
     tiers = facts["findings"]["by_tier"]
     if tiers:
