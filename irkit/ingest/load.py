@@ -150,21 +150,7 @@ class Loader:
         record_id = self._record_ids(source, entry, sub)
         bodies, body_of = _flat(records.column("bodies"))
         choices, choice_of = _flat(records.column("choice_body"))
-        ids = np.concatenate([text_ids(bodies), text_ids(choices)])
-        fresh = self.texts.new(ids)
-        self.new_texts += len(fresh)
-        names = as_hex(ids)
-        if len(fresh):
-            split = int(np.searchsorted(fresh, len(bodies)))
-            texts = pa.chunked_array(
-                [
-                    bodies.take(pa.array(fresh[:split])),
-                    choices.take(pa.array(fresh[split:] - len(bodies))),
-                ]
-            )
-            table = pa.table({"text_id": names.take(pa.array(fresh)), "body": texts})
-            self._case.append("text", table)
-        body_ids, choice_ids = names[: len(bodies)], names[len(bodies) :]
+        body_ids, choice_ids = self._texts(bodies), self._texts(choices)
         self._messages(records, record_id, source, body_ids, body_of)
         self._choices(records, record_id, source, choice_ids, choice_of)
         self._logprobs(records, record_id, source)
@@ -188,6 +174,20 @@ class Loader:
             "response_text_id": _first(choice_ids, choice_of, len(records)),
         }
         self._case.append("query_record", pa.table(columns))
+
+    def _texts(self, texts: pa.Array) -> pa.Array:
+        """Store the texts that are new to the case; return the id of each."""
+        # A chat repeats its history with every call, so most texts of a block occur several times.
+        encoded = texts.dictionary_encode()
+        ids = text_ids(encoded.dictionary)
+        fresh = self.texts.new(ids)
+        self.new_texts += len(fresh)
+        names = as_hex(ids)
+        if len(fresh):
+            picked = pa.array(fresh)
+            body = encoded.dictionary.take(picked)
+            self._case.append("text", pa.table({"text_id": names.take(picked), "body": body}))
+        return names.take(encoded.indices)
 
     def _record_ids(
         self, source: NDArray[np.int32], entry: NDArray[np.int64], sub: NDArray[np.int32]

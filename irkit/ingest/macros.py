@@ -38,13 +38,13 @@ MACROS: tuple[str, ...] = (
     # Text of one content part: a string, {text}, tool output or tool arguments.
     """CREATE MACRO ik_part(p) AS CASE
       WHEN starts_with(p, '"') THEN json_extract_string(p, '$')
-      WHEN starts_with(p, '{') THEN
-        list_filter(json_extract_string(p, ['$.text', '$.thinking', '$.refusal',
+      WHEN starts_with(p, '{') THEN coalesce(json_extract_string(p, '$.text'),
+        list_filter(json_extract_string(p, ['$.thinking', '$.refusal',
           '$.input_text', '$.output_text', '$.guardContent.text.text', '$.toolUse.input',
           '$.reasoningContent.reasoningText.text', '$.functionCall.args', '$.arguments',
           '$.input', '$.toolResult.content[0].text', '$.functionResponse.response',
           '$.content[0].text', '$.content', '$.response', '$.output']),
-          lambda x: x IS NOT NULL)[1]
+          lambda x: x IS NOT NULL)[1])
       END""",
     # Text of a message's content: string, list of parts, or a single part.
     """CREATE MACRO ik_text(c) AS CASE

@@ -194,7 +194,9 @@ class Projector:
     ) -> pa.Table:
         """Return the canonical rows of one format; calls with several prompts are split."""
         found = self._guarded(fmt, rows, lines, split=False, shape=shape)
-        found = found.filter(found.column("matched"))
+        matched = truths(found.column("matched"))
+        if not matched.all():
+            found = found.filter(pa.array(matched))
         many = np.asarray(found.column("parts").to_numpy()) > 1
         if many.any():
             which = found.column("row_no").to_numpy()[many]
@@ -312,7 +314,9 @@ def _assemble(tables: list[pa.Table]) -> pa.Table:
     if not tables:
         return pa.table({"row_no": pa.array([], pa.int64()), "sub_no": pa.array([], pa.int32())})
     schema = tables[0].schema
-    records = pa.concat_tables([table.cast(schema) for table in tables])
+    records = pa.concat_tables(
+        [table if table.schema == schema else table.cast(schema) for table in tables]
+    )
     rows = records.column("row_no").to_numpy()
     if len(tables) > 1 or np.any(np.diff(rows) <= 0):
         order = np.lexsort((records.column("position").to_numpy(), rows))
