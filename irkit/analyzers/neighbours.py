@@ -54,7 +54,6 @@ class Relations:
     Attributes:
         near: id of the near-duplicate component (0: alone).
         slot_group: id of the slot group (0: in none).
-        slot_value: hash of the prompt's value in the slot.
         slot_closed: the group repeats the values of other groups.
         slot_sensitive: the slot's value, or the words before it, name a sensitive attribute.
         variants: id of the perturbation group (0: in none).
@@ -63,7 +62,6 @@ class Relations:
 
     near: U64
     slot_group: U64
-    slot_value: U64
     slot_closed: Bools
     slot_sensitive: Bools
     variants: U64
@@ -133,7 +131,7 @@ def relations(block: Block, part: I64) -> Relations:
     none = np.zeros(docs, np.uint64)
     if not len(block.hashes) or docs < 2:
         no = np.zeros(docs, np.bool_)
-        return Relations(none, none, none, no, no, none, no)
+        return Relations(none, none, no, no, none, no)
     salt = mix(part.astype(np.uint64) + np.uint64(1))
     prefixes = _Prefixes.of(block)
     grows = _growing(block, part, prefixes)
@@ -231,21 +229,21 @@ def _shared_length(prefixes: _Prefixes, docs: I64, salt: U64, *, tail: bool) -> 
 
 def _slot_groups(
     block: Block, part: I64, salt: U64, prefixes: _Prefixes
-) -> tuple[U64, U64, Bools, Bools]:
+) -> tuple[U64, Bools, Bools]:
     docs = block.docs
-    group, value = np.zeros(docs, np.uint64), np.zeros(docs, np.uint64)
+    group = np.zeros(docs, np.uint64)
     closed, sensitive = np.zeros(docs, np.bool_), np.zeros(docs, np.bool_)
     crowd = np.bincount(part - part.min())[part - part.min()]
     size = block.sizes
     live = np.flatnonzero((crowd >= 4) & (size >= 3) & (size <= _SLOT_TOKENS))
     if not live.size:
-        return group, value, closed, sensitive
+        return group, closed, sensitive
     head = _shared_length(prefixes, live, salt, tail=False)
     tail = _shared_length(prefixes, live, salt, tail=True)
     slotted = head + tail >= size[live] - SLOT
     live, head, tail = live[slotted], head[slotted], tail[slotted]
     if not live.size:
-        return group, value, closed, sensitive
+        return group, closed, sensitive
     n = size[live]
     low = np.maximum(0, n - tail - SLOT)
     width = np.maximum(head - low + 1, 0)
@@ -269,10 +267,10 @@ def _slot_groups(
 
 def _choose_slots(
     block: Block, salt: U64, key: U64, held: U64, doc: I64, start: I64, end: I64
-) -> tuple[U64, U64, Bools, Bools]:
+) -> tuple[U64, Bools, Bools]:
     """Keep, per prompt, the group whose values recur most over other groups."""
     docs = block.docs
-    group, value = np.zeros(docs, np.uint64), np.zeros(docs, np.uint64)
+    group = np.zeros(docs, np.uint64)
     closed, sensitive = np.zeros(docs, np.bool_), np.zeros(docs, np.bool_)
     _, inverse, counts = np.unique(key, return_inverse=True, return_counts=True)
     size = counts[inverse]
@@ -280,7 +278,7 @@ def _choose_slots(
     key, held, doc, start = key[keep], held[keep], doc[keep], start[keep]
     end, size, inverse = end[keep], size[keep], inverse[keep]
     if not key.size:
-        return group, value, closed, sensitive
+        return group, closed, sensitive
     # In how many of the actor's groups does each value occur?
     _, at, recur = np.unique(mix(held) ^ salt[doc], return_inverse=True, return_counts=True)
     recurs = recur[at]
@@ -297,13 +295,12 @@ def _choose_slots(
     pick = order[first]
     which = doc[pick]
     group[which] = key[pick] | np.uint64(1)
-    value[which] = held[pick]
     closed[which] = is_closed[inverse[pick]]
     marked = np.zeros(len(block.bits) + 1, np.int64)
     np.cumsum((block.bits & lx.SENSITIVE) > 0, out=marked[1:])
     context = np.maximum(start[pick] - 6, block.bounds[which])
     sensitive[which] = marked[end[pick]] > marked[context]
-    return group, value, closed, sensitive
+    return group, closed, sensitive
 
 
 def _variants(block: Block, salt: U64, prefixes: _Prefixes, grows: Bools) -> U64:

@@ -51,7 +51,6 @@ class Shapes:
         cloze: asks to complete, recite or unmask a passage.
         prose: running text (enough function words), not code, data or an encoding.
         aggregate: asks for shares or frequencies in the training data or customers.
-        sensitive: mentions a sensitive attribute anywhere.
         person: names someone anywhere (two capitalised words in a row, or an id number).
         head: hash of the first six tokens with names and numbers masked.
         tail: hash of the last four tokens with names and numbers masked.
@@ -70,7 +69,6 @@ class Shapes:
     cloze: NDArray[np.bool_]
     prose: NDArray[np.bool_]
     aggregate: NDArray[np.bool_]
-    sensitive: NDArray[np.bool_]
     person: NDArray[np.bool_]
     head: NDArray[np.uint64]
     tail: NDArray[np.uint64]
@@ -172,7 +170,6 @@ def shapes(block: Block) -> Shapes:
         cloze,
         block.count_by_doc((bits & lx.FUNCTION) > 0) >= _PROSE * np.maximum(block.sizes, 1),
         aggregate,
-        block.any_by_doc((bits & lx.SENSITIVE) > 0),
         block.any_by_doc(second) | (block.count_by_doc(block.number) >= 2),
         first,
         final,
@@ -310,7 +307,6 @@ def _empty(docs: int) -> Shapes:
         cloze=no,
         prose=no,
         aggregate=no,
-        sensitive=no,
         person=no,
         head=key,
         tail=key,

@@ -263,21 +263,6 @@ class Windows:
         owner, _, _, best = self.groups(key, mask, values)
         return np.bincount(owner, weights=best, minlength=len(self)).astype(np.float64)
 
-    def take(self, which: NDArray[Any]) -> Windows:
-        """Return some of the windows."""
-        index = np.flatnonzero(which) if which.dtype == np.bool_ else which
-        size = self.sizes[index]
-        bounds = np.zeros(len(index) + 1, np.int64)
-        np.cumsum(size, out=bounds[1:])
-        rows = np.repeat(self.bounds[index] - bounds[:-1], size) + np.arange(bounds[-1])
-        return Windows(
-            self.unit[index],
-            self.bucket[index],
-            bounds,
-            self.rows[rows],
-            np.repeat(np.arange(len(index)), size),
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class Units:
