@@ -46,13 +46,19 @@ MACROS: tuple[str, ...] = (
           '$.content[0].text', '$.content', '$.response', '$.output']),
           lambda x: x IS NOT NULL)[1])
       END""",
+    # Joined texts of a list of parts, if all of them are plain text parts; in one parse.
+    """CREATE MACRO ik_all_texts(l) AS CASE
+      WHEN len(list_filter(l, lambda p: p.text IS NULL)) = 0
+      THEN array_to_string(list_transform(l, lambda p: p.text), chr(10)) END""",
     # Text of a message's content: string, list of parts, or a single part.
     """CREATE MACRO ik_text(c) AS CASE
       WHEN c = 'null' THEN NULL
       WHEN starts_with(c, '"') THEN json_extract_string(c, '$')
       WHEN starts_with(c, '[')
-      THEN array_to_string(list_transform(json_extract(c, '$[*]')::VARCHAR[],
-        lambda p: ik_part(p)), chr(10))
+      THEN coalesce(list_transform([from_json(c, '[{"text":"VARCHAR"}]')],
+          lambda l: ik_all_texts(l))[1],
+        array_to_string(list_transform(json_extract(c, '$[*]')::VARCHAR[],
+          lambda p: ik_part(p)), chr(10)))
       WHEN starts_with(c, '{') THEN ik_part(c)
       ELSE c END""",
     """CREATE MACRO ik_role(r) AS CASE lower(r)

@@ -18,6 +18,7 @@ general statement.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from irkit.ingest.bodies import REQUEST_JSON, REQUEST_TEXT, RESPONSE_JSON, RESPONSE_TEXT
@@ -28,7 +29,7 @@ from irkit.ingest.columns import (
     plausible,
     record_columns,
 )
-from irkit.ingest.dialects import INPUTS, OUTPUTS, index_of, value_of
+from irkit.ingest.dialects import INPUTS, OUTPUTS, Case, index_of, value_of
 from irkit.ingest.extraction import Extraction
 from irkit.ingest.format import TARGETS, Format, first_of, literal
 from irkit.ingest.shapes import Shape, earlier, elsewhere, typed_names, under, unread, wanted
@@ -73,10 +74,11 @@ def compile_format(
     typed = typed_names(fmt, shape) if shape else {}
     stream = shape is None or "response" in wanted(fmt, shape)
     ctes |= _values(stream=stream)
-    if shape is not None and (direct := _direct(shape, typed)):
-        ctes |= direct
-    else:
-        ctes |= _lists(value_of(inputs, typed), value_of(outputs, typed), split=split)
+    ctes |= _lists(
+        _Side(value_of(inputs, typed), inputs, typed, _TURNS, _MESSAGES),
+        _Side(value_of(outputs, typed), outputs, typed, _ANSWERS, _CHOICES),
+        split=split,
+    )
     ctes |= _places()
     columns = record_columns(fmt)
     if split:
@@ -292,67 +294,90 @@ def _values(*, stream: bool) -> dict[str, str]:
     return {"singles": select(items, "inner_")}
 
 
-def _lists(messages: str, choices: str, *, split: bool) -> dict[str, str]:
-    """Return the layers that build messages and choices of any dialect."""
-    ctes = {"lists": select(["*", f"{messages} AS msgs0", f"{choices} AS chs0"], "singles")}
-    msgs, chs = "msgs0", "chs0"
+#: Lists of a side, from its list of structs (``{}``) or straight from a typed list.
+_MESSAGES = {
+    "roles0": "list_transform({}, lambda m: m.role)",
+    "bodies0": "list_transform({}, lambda m: coalesce(m.body, ''))",
+}
+_TURNS = {
+    "roles0": "list_transform({}, lambda m: ik_turn_role(m))",
+    "bodies0": "list_transform({}, lambda m: ik_turn_text(m))",
+}
+_CHOICES = {
+    "choice_no": "list_transform({}, lambda c: c.choice)",
+    "choice_body": "list_transform({}, lambda c: c.body)",
+    "choice_finish": "list_transform({}, lambda c: c.finish)",
+    "tokens0": "{}[1].tokens",
+    "lps0": "{}[1].lps",
+    "tops0": "{}[1].tops",
+    "counted": "list_sum(list_transform({}, lambda c: c.scalars))",
+}
+_FIRST = "{}[1].logprobs"
+_ANSWERS = {
+    "choice_no": "list_transform({}, lambda c, i: coalesce(c.index, (i - 1)::INTEGER))",
+    "choice_body": "list_transform({}, lambda c: ik_choice_text(c))",
+    "choice_finish": "list_transform({}, lambda c: c.finish_reason)",
+    "tokens0": f"CASE WHEN {_FIRST} IS NOT NULL THEN ik_lp_tokens({_FIRST}) END",
+    "lps0": f"CASE WHEN {_FIRST} IS NOT NULL THEN ik_lp_values({_FIRST}) END",
+    "tops0": f"CASE WHEN {_FIRST} IS NOT NULL THEN ik_lp_tops({_FIRST}) END",
+    "counted": (
+        f"CASE WHEN {_FIRST} IS NOT NULL OR len({{}}) > 1 THEN list_sum(list_transform({{}},"
+        " lambda c: CASE WHEN c.logprobs IS NOT NULL THEN ik_scalars(c.logprobs) END)) END"
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """Messages or choices: the expression of any dialect, and how lists are taken from it."""
+
+    value: str
+    cases: tuple[Case, ...]
+    typed: Mapping[str, object]
+    straight: Mapping[str, str]
+    general: Mapping[str, str]
+
+    @property
+    def direct(self) -> str:
+        """Name of the one typed list that is all there is, or empty."""
+        only = self.cases[0].typed if len(self.cases) == 1 else None
+        return only.name if only is not None and only.name in self.typed else ""
+
+    def lists(self, source: str) -> list[str]:
+        """Return select items for the side's lists."""
+        straight = bool(self.direct)
+        name = self.direct or source
+        rules = self.straight if straight else self.general
+        return [f"{rule.replace('{}', name)} AS {key}" for key, rule in rules.items()]
+
+
+def _lists(messages: _Side, choices: _Side, *, split: bool) -> dict[str, str]:
+    """Return the layers that make lists of roles, texts and choices."""
+    built = ["*"]
+    if not messages.direct:
+        built.append(f"{messages.value} AS msgs")
+    if not choices.direct:
+        built.append(f"coalesce({choices.value}, []) AS chs")
+    ctes = {"lists": select(built, "singles")}
+    last = "lists"
     if split:
-        share = "greatest(1, len(chs0) // parts)"
+        share = "greatest(1, len(chs) // parts)"
         ctes["split"] = (
             f"SELECT *, unnest(range(least(parts, {MAX_PARTS}))) AS part FROM lists WHERE matched"
         )
-        msgs = "list_slice(msgs0, part + 1, part + 1)"
-        chs = (
-            f"list_transform(list_slice(list_sort(chs0), part * {share} + 1,"
-            f" (part + 1) * {share}), lambda c, i: struct_pack(choice := (i - 1)::INTEGER,"
-            " body := c.body, finish := c.finish, tokens := c.tokens, lps := c.lps,"
-            " tops := c.tops, scalars := c.scalars))"
+        own = (
+            f"list_transform(list_slice(list_sort(chs), part * {share} + 1, (part + 1) * {share}),"
+            " lambda c, i: struct_pack(choice := (i - 1)::INTEGER, body := c.body,"
+            " finish := c.finish, tokens := c.tokens, lps := c.lps, tops := c.tops,"
+            " scalars := c.scalars))"
         )
-    ctes["final"] = select(
-        ["*", f"{msgs} AS msgs", f"coalesce({chs}, []) AS chs"], "split" if split else "lists"
-    )
-    ctes["apart"] = select(
-        [
-            "*",
-            "list_transform(msgs, lambda m: m.role) AS roles0",
-            "list_transform(msgs, lambda m: coalesce(m.body, '')) AS bodies0",
-            "list_transform(chs, lambda c: c.choice) AS choice_no",
-            "list_transform(chs, lambda c: c.body) AS choice_body",
-            "list_transform(chs, lambda c: c.finish) AS choice_finish",
-            "chs[1].tokens AS tokens0",
-            "chs[1].lps AS lps0",
-            "chs[1].tops AS tops0",
-            "list_sum(list_transform(chs, lambda c: c.scalars)) AS counted",
-        ],
-        "final",
-    )
+        ctes["own"] = (
+            "SELECT * REPLACE (list_slice(msgs, part + 1, part + 1) AS msgs,"
+            f" {own} AS chs) FROM split"
+        )
+        last = "own"
+    ctes["apart"] = select(["*", *messages.lists("msgs"), *choices.lists("chs")], last)
     return ctes
-
-
-def _direct(shape: Shape, typed: Mapping[str, object]) -> dict[str, str]:
-    """Return the same lists straight from typed messages and choices, if that is all there is."""
-    if len(shape.inputs) != 1 or len(shape.outputs) != 1:
-        return {}
-    source, target = INPUTS[shape.inputs[0]].typed, OUTPUTS[shape.outputs[0]].typed
-    if source is None or target is None or {source.name, target.name} - set(typed):
-        return {}
-    turns, choices = source.name, target.name
-    first = f"{choices}[1].logprobs"
-    items = [
-        "*",
-        f"list_transform({turns}, lambda m: ik_turn_role(m)) AS roles0",
-        f"list_transform({turns}, lambda m: ik_turn_text(m)) AS bodies0",
-        f"list_transform({choices}, lambda c, i: coalesce(c.index, (i - 1)::INTEGER)) AS choice_no",
-        f"list_transform({choices}, lambda c: ik_choice_text(c)) AS choice_body",
-        f"list_transform({choices}, lambda c: c.finish_reason) AS choice_finish",
-        f"CASE WHEN {first} IS NOT NULL THEN ik_lp_tokens({first}) END AS tokens0",
-        f"CASE WHEN {first} IS NOT NULL THEN ik_lp_values({first}) END AS lps0",
-        f"CASE WHEN {first} IS NOT NULL THEN ik_lp_tops({first}) END AS tops0",
-        f"CASE WHEN {first} IS NOT NULL OR len({choices}) > 1 THEN list_sum(list_transform("
-        f"{choices}, lambda c: CASE WHEN c.logprobs IS NOT NULL THEN ik_scalars(c.logprobs) END))"
-        " END AS counted",
-    ]
-    return {"apart": select(items, "singles")}
 
 
 def _places() -> dict[str, str]:
