@@ -46,6 +46,7 @@ class Folded:
         origin: character of the unfolded block for each character of the folded one; None where
             they are the same.
         begins: first character of each text in the unfolded block.
+        stops: character after the last one of each text in the unfolded block.
     """
 
     raw: bytes
@@ -53,13 +54,15 @@ class Folded:
     tokens: Tokens
     origin: I64 | None
     begins: I64
+    stops: I64
     characters: Characters
 
     def place(self, text: I64, at: I64) -> I64:
         """Character offsets in their texts of byte offsets in the folded block."""
         char = self.characters.between(np.zeros_like(at), at)
         if self.origin is not None:
-            char = self.origin[char]
+            # What follows a word may fold to nothing, even whole texts; its end stays in its text.
+            char = np.minimum(self.origin[char], self.stops[text])
         return char - self.begins[text]
 
 
@@ -68,7 +71,7 @@ def fold(raw: bytes, breaks: I64) -> Folded:
     if raw.isascii():
         low = raw.translate(_LOWER)
         tokens = tokenise(low, breaks, words_only=True)
-        return Folded(low, breaks, tokens, None, breaks[:-1], Characters(low))
+        return Folded(low, breaks, tokens, None, breaks[:-1], breaks[1:], Characters(low))
     before = Characters(raw)
     borders = before.between(np.zeros_like(breaks), breaks)
     points = np.frombuffer(raw.decode("utf-8", "replace").encode("utf-32-le"), "<u4")
@@ -91,6 +94,7 @@ def fold(raw: bytes, breaks: I64) -> Folded:
         tokenise(low, edges, words_only=True),
         np.append(origin, len(points)),
         borders[:-1],
+        borders[1:],
         Characters(low),
     )
 

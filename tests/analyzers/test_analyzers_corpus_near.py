@@ -7,7 +7,7 @@ import unicodedata
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from irkit.analyzers.corpus import text_set
@@ -99,6 +99,7 @@ def test_offsets_frame_the_equal_words(seed: int) -> None:
     assert DOC[row["d_start"] : row["d_end"]] == ", ".join(words)
 
 
+@example(["0", "\xad"])  # a text that folds to nothing follows
 @given(st.lists(st.text(max_size=40), min_size=1, max_size=4))
 def test_folding_keeps_places(texts: list[str]) -> None:
     pieces = [text.encode("utf-8", "replace") for text in texts]
