@@ -7,8 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from irkit.case import Case, fixed_clock
+
+# No test may depend on how fast the machine is, so examples have no deadline.
+settings.register_profile("irkit", deadline=None)
+settings.load_profile("irkit")
 
 NOW = "2026-10-16T09:00:00+02:00"
 
