@@ -14,6 +14,7 @@ from irkit.ingest.entries import Chunk, Digests, Numbers, Reject, rows_of
 from irkit.ingest.shapes import Shape
 
 _MAX_CHUNKS = 4096
+_MAX_PIECES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,9 @@ def join(chunks: Sequence[Chunk], finished: list[int], consumed: int, guess: Gue
         blanks[chunk.source_id] += chunk.blanks
         rejects += chunk.rejects
     lines = [chunk.lines for chunk in chunks if len(chunk.lines)]
+    if len(lines) > _MAX_PIECES:
+        # The database works piece by piece, and thousands of one-line pieces would cost it dearly.
+        lines = [pa.concat_arrays(lines)]
     sources = [np.full(len(c.lines), c.source_id, np.int32) for c in chunks]
     return Block(
         pa.chunked_array(lines, pa.large_string()),

@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -51,21 +52,63 @@ class Tally:
         return self.entries == self.bearing + self.blanks + self.quarantined
 
 
+class Account(Protocol):
+    """What the loader has to know of a source."""
+
+    sha256: str
+    tally: Tally
+
+
+class Feed:
+    """Appends Arrow tables to tables of the case within one long transaction.
+
+    A relation that is registered inside a transaction keeps its data until the transaction ends,
+    so one relation is registered before, and shows whatever table is current.
+    """
+
+    def __init__(self, case: Case) -> None:
+        self._con = case.con
+        self._table = pa.table({"none": pa.array([], pa.int32())})
+        self._con.register("ingest_feed", self)
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self._table.__arrow_c_stream__(requested_schema)
+
+    def append(self, target: str, table: pa.Table) -> None:
+        """Append by column name; missing columns become NULL."""
+        if not len(table):
+            return
+        columns = ", ".join(f'"{name}"' for name in table.column_names)
+        self._table, empty = table, self._table.slice(0, 0)
+        try:
+            self._con.execute(f'INSERT INTO "{target}" BY NAME SELECT {columns} FROM ingest_feed')
+        finally:
+            self._table = empty
+
+    def close(self) -> None:
+        """Take the relation away again."""
+        self._con.unregister("ingest_feed")
+
+
 class Loader:
-    """Writes blocks in order.
+    """Writes blocks in order; create it outside a transaction.
 
     Args:
         case: case open for writing.
-        hashes: SHA-256 of each source, by source id.
+        accounts: SHA-256 and tally of each source that may occur in a block, by source id.
     """
 
-    def __init__(self, case: Case, hashes: Mapping[int, str]) -> None:
-        self._case = case
-        self._prefix = {key: hashlib.sha256(f"{sha}:".encode()) for key, sha in hashes.items()}
+    def __init__(self, case: Case, accounts: Mapping[int, Account]) -> None:
+        self._feed = Feed(case)
+        self._accounts = accounts
         self.texts = KnownTexts(case)
         self.new_texts = 0
 
-    def write(self, block: Block, projected: Projected, tallies: Mapping[int, Tally]) -> None:
+    def close(self) -> None:
+        """Free what the loader holds in the database."""
+        self._feed.close()
+
+    def write(self, block: Block, projected: Projected) -> None:
         """Insert one block's rows and add to the accounting of its sources."""
         records = projected.records
         rows = records.column("row_no").to_numpy()
@@ -75,8 +118,8 @@ class Loader:
             self._records(block, records, rows)
         rejected = np.zeros(len(block), bool)
         rejected[[part.row_no for part in projected.rejects]] = True
-        self._count(block, records, rows, bearing, rejected, tallies)
-        self._quarantine(block, projected.rejects, bearing, tallies)
+        self._count(block, records, rows, bearing, rejected)
+        self._quarantine(block, projected.rejects, bearing)
 
     # -- accounting -----------------------------------------------------------------------------
 
@@ -87,32 +130,44 @@ class Loader:
         rows: NDArray[np.int64],
         bearing: NDArray[np.bool_],
         rejected: NDArray[np.bool_],
-        tallies: Mapping[int, Tally],
     ) -> None:
-        formats = records.column("source_format").to_numpy() if len(records) else np.zeros(0)
-        for source_id in np.unique(block.source_id).tolist():
-            tally = tallies[source_id]
-            mine = block.source_id == source_id
-            tally.entries += int(mine.sum())
-            tally.bearing += int((mine & bearing).sum())
-            tally.quarantined += int((mine & rejected & ~bearing).sum())
-            own = mine[rows]
-            tally.records += int(own.sum())
-            names, counts = np.unique(formats[own], return_counts=True)
-            tally.formats.update(dict(zip(names.tolist(), counts.tolist(), strict=True)))
+        accounts = self._accounts
+        ids, which = np.unique(block.source_id, return_inverse=True)
+        size = len(ids)
+        sums = zip(
+            ids.tolist(),
+            np.bincount(which, minlength=size).tolist(),
+            np.bincount(which[bearing], minlength=size).tolist(),
+            np.bincount(which[rejected & ~bearing], minlength=size).tolist(),
+            np.bincount(which[rows], minlength=size).tolist(),
+            strict=True,
+        )
+        for source_id, entries, with_records, without, number in sums:
+            tally = accounts[source_id].tally
+            tally.entries += entries
+            tally.bearing += with_records
+            tally.quarantined += without
+            tally.records += number
+        if len(records):
+            formats = records.column("source_format").combine_chunks().dictionary_encode()
+            codes = formats.indices.to_numpy(zero_copy_only=False)
+            kinds = len(formats.dictionary)
+            counts = np.bincount(which[rows] * kinds + codes, minlength=size * kinds)
+            for place in np.flatnonzero(counts).tolist():
+                name = formats.dictionary[place % kinds].as_py()
+                accounts[int(ids[place // kinds])].tally.formats[name] += int(counts[place])
         for source_id, blanks in block.blanks.items():
-            tallies[source_id].blanks += blanks
-            tallies[source_id].entries += blanks
+            accounts[source_id].tally.blanks += blanks
+            accounts[source_id].tally.entries += blanks
         for row in block.rejects:
-            tallies[row.source_id].entries += 1
-            tallies[row.source_id].quarantined += 1
+            accounts[row.source_id].tally.entries += 1
+            accounts[row.source_id].tally.quarantined += 1
 
     def _quarantine(
         self,
         block: Block,
         parts: Sequence[PartReject],
         bearing: NDArray[np.bool_],
-        tallies: Mapping[int, Tally],
     ) -> None:
         found: list[tuple[Reject, str]] = [(row, WHOLE) for row in block.rejects]
         for part, count in _merged(parts, bearing):
@@ -139,8 +194,8 @@ class Loader:
             return
         found.sort(key=lambda item: (item[0].source_id, item[0].entry_no))
         for row, _ in found:
-            tallies[row.source_id].reasons[row.reason.value] += 1
-        self._case.append("quarantine", _quarantine_table(found))
+            self._accounts[row.source_id].tally.reasons[row.reason.value] += 1
+        self._feed.append("quarantine", _quarantine_table(found))
 
     # -- records --------------------------------------------------------------------------------
 
@@ -173,7 +228,7 @@ class Loader:
             "prompt_text_id": _at(body_ids, starts, records.column("prompt_at")),
             "response_text_id": _first(choice_ids, choice_of, len(records)),
         }
-        self._case.append("query_record", pa.table(columns))
+        self._feed.append("query_record", pa.table(columns))
 
     def _texts(self, texts: pa.Array) -> pa.Array:
         """Store the texts that are new to the case; return the id of each."""
@@ -186,17 +241,21 @@ class Loader:
         if len(fresh):
             picked = pa.array(fresh)
             body = encoded.dictionary.take(picked)
-            self._case.append("text", pa.table({"text_id": names.take(picked), "body": body}))
+            self._feed.append("text", pa.table({"text_id": names.take(picked), "body": body}))
         return names.take(encoded.indices)
 
     def _record_ids(
         self, source: NDArray[np.int32], entry: NDArray[np.int64], sub: NDArray[np.int32]
     ) -> pa.Array:
         ids = []
+        prefixes = {
+            key: hashlib.sha256(f"{self._accounts[key].sha256}:".encode())
+            for key in np.unique(source).tolist()
+        }
         for source_id, number, part in zip(
             source.tolist(), entry.tolist(), sub.tolist(), strict=True
         ):
-            digest = self._prefix[source_id].copy()
+            digest = prefixes[source_id].copy()
             digest.update(b"%d:%d" % (number, part))
             ids.append(digest.digest()[:16])
         return as_hex(rows_of(ids, 16))
@@ -217,7 +276,7 @@ class Loader:
             "role": roles,
             "text_id": ids,
         }
-        self._case.append("query_message", pa.table(table))
+        self._feed.append("query_message", pa.table(table))
 
     def _choices(
         self,
@@ -236,7 +295,7 @@ class Loader:
             "text_id": ids,
             "finish_reason": reasons,
         }
-        self._case.append("query_choice", pa.table(table))
+        self._feed.append("query_choice", pa.table(table))
 
     def _logprobs(self, records: pa.Table, record_id: pa.Array, source: NDArray[np.int32]) -> None:
         have = records.column("tokens").combine_chunks().is_valid()
@@ -252,7 +311,7 @@ class Loader:
             "token_logprobs": found.column("token_logprobs"),
             "top_logprobs": found.column("tops"),
         }
-        self._case.append("query_logprob", pa.table(table))
+        self._feed.append("query_logprob", pa.table(table))
 
 
 def _merged(

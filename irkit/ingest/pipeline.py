@@ -6,7 +6,6 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC
 from pathlib import Path
 from types import TracebackType
@@ -15,23 +14,22 @@ from typing import Any
 import pyarrow as pa
 
 from irkit.case import Case
-from irkit.case.evidence import evidence_path
-from irkit.errors import IrkitError, UsageError
+from irkit.errors import IrkitError
 from irkit.ingest.block import NO_GUESS, Block, Guess, Step, blocks
 from irkit.ingest.coverage import describe
-from irkit.ingest.detect import ACCEPT, UNKNOWN, Verdict, judge, sample
+from irkit.ingest.detect import ACCEPT, UNKNOWN, judge, sample
 from irkit.ingest.duplicates import mark_duplicates, reused_ids
 from irkit.ingest.entries import Chunk
 from irkit.ingest.format import Format
-from irkit.ingest.framing import SourceReader
 from irkit.ingest.halves import join_halves
 from irkit.ingest.lines import BLOCK
-from irkit.ingest.load import Loader, Tally
+from irkit.ingest.load import Loader
 from irkit.ingest.mapping import load_mapping
 from irkit.ingest.parallel import OrderedMap, read_ahead
 from irkit.ingest.project import Projected, Projector
 from irkit.ingest.registry import Registry, registry
-from irkit.ingest.report import IngestReport, SourceReport
+from irkit.ingest.report import MAX_REPORTS, IngestReport, SourceReport
+from irkit.ingest.sources import Source, Sources
 from irkit.model import Progress, Stage
 
 ProgressCallback = Callable[[Progress], None]
@@ -42,20 +40,6 @@ PARSER_VERSION = "1"
 _MAX_WORKERS = 4
 #: Sources smaller than this are not sampled: their records are counted anyway.
 _SMALL = 64 << 10
-_TABLES = ("query_record", "query_message", "query_choice", "query_logprob", "quarantine")
-
-
-@dataclass(slots=True)
-class _Source:
-    source_id: int
-    path: Path
-    name: str
-    sha256: str
-    size: int
-    item: str
-    reader: SourceReader
-    verdict: Verdict | None = None
-    tally: Tally = field(default_factory=Tally)
 
 
 def ingest(
@@ -93,17 +77,37 @@ def ingest(
     if format is not None and forced is None:
         forced = known.get(format)
     inputs = _inputs_hash(case, format or "", digest)
-    pending, skipped = _pending(case, source_ids, inputs)
-    run = _Run(case, known, forced, inputs, pending, progress)
-    reports = run.all() if pending else ()
-    duplicates = mark_duplicates(case) if pending else _count_duplicates(case)
-    joined = join_halves(case, known.formats) if pending else 0
+    sources = Sources(case, source_ids, inputs)
+    try:
+        if not len(sources):
+            return IngestReport(
+                skipped=sources.skipped,
+                duplicates=_count_duplicates(case),
+                warnings=tuple(known.warnings()),
+            )
+        run = _Run(case, known, forced, inputs, sources, progress)
+        run.all()
+    finally:
+        sources.close()
+    duplicates = mark_duplicates(case)
+    joined = join_halves(case, known.formats)
     warnings = known.warnings()
-    if pending and (reused := reused_ids(case)):
+    if reused := reused_ids(case):
         warnings.append(
             f"{reused:,} request ids stand for calls with different texts: clients may set them"
         )
-    return IngestReport(reports, skipped, duplicates, joined, run.new_texts, tuple(warnings))
+    return IngestReport(
+        sources=tuple(run.reports),
+        read=run.read,
+        entries=run.entries,
+        records=run.records,
+        quarantined=run.quarantined,
+        skipped=sources.skipped,
+        duplicates=duplicates,
+        joined=joined,
+        new_texts=run.new_texts,
+        warnings=tuple(warnings),
+    )
 
 
 def _inputs_hash(case: Case, format_id: str, mapping: str) -> str:
@@ -120,38 +124,6 @@ def _count_duplicates(case: Case) -> int:
     return int(found[0][0])
 
 
-def _pending(
-    case: Case, source_ids: Sequence[int] | None, inputs: str
-) -> tuple[list[_Source], int]:
-    rows = case.rows(
-        "SELECT source_id, path, original_path, sha256, bytes FROM evidence_source"
-        " ORDER BY source_id"
-    )
-    if source_ids is not None:
-        missing = set(source_ids) - {int(row[0]) for row in rows}
-        if missing:
-            raise UsageError(f"no evidence source {min(missing)} in {case.path}")
-        rows = [row for row in rows if row[0] in set(source_ids)]
-    done = {
-        item
-        for (item,) in case.rows(
-            "SELECT item FROM stage_progress WHERE stage = ? AND inputs_hash = ?"
-            " AND status = 'done'",
-            [Stage.INGEST.value, inputs],
-        )
-    }
-    pending = []
-    for source_id, path, original, sha, size in rows:
-        item = f"{sha}:{path}"
-        if item in done:
-            continue
-        where = evidence_path(case, int(source_id))
-        reader = SourceReader(int(source_id), where, str(sha), case.settings)
-        name = Path(str(original)).name
-        pending.append(_Source(int(source_id), where, name, str(sha), int(size), item, reader))
-    return pending, len(rows) - len(pending)
-
-
 class _Run:
     """One pass over the pending sources."""
 
@@ -161,44 +133,42 @@ class _Run:
         known: Registry,
         forced: Format | None,
         inputs: str,
-        sources: list[_Source],
+        sources: Sources,
         progress: ProgressCallback | None,
     ) -> None:
         self._case = case
         self._known = known
         self._forced = forced
         self._inputs = inputs
-        self._sources = {source.source_id: source for source in sources}
+        self._sources = sources
         self._progress = progress
-        self._total = sum(source.size for source in sources)
         self._replaced = False
-        self.new_texts = 0
+        self.reports: list[SourceReport] = []
+        self.read = self.entries = self.records = self.quarantined = self.new_texts = 0
 
-    def all(self) -> tuple[SourceReport, ...]:
+    def all(self) -> None:
+        """Read every pending source."""
         case = self._case
-        self._total = max(1, self._total)
         workers = min(_MAX_WORKERS, case.settings.worker_threads)
         mapper: OrderedMap[Block, Projected] = OrderedMap(self._projector, _project, workers)
-        steps = read_ahead(blocks(self._steps(), BLOCK), 1)
-        reports: list[SourceReport] = []
+        steps = read_ahead(blocks(self._steps(), BLOCK // 2), 1)
         unit = _Unit(case)
+        with case.transaction():
+            self._replaced = self._sources.forget_rows()
+        loader = Loader(case, self._sources.live)
         try:
-            with case.transaction():
-                self._forget()
-            loader = Loader(case, {key: source.sha256 for key, source in self._sources.items()})
-            tallies = {key: source.tally for key, source in self._sources.items()}
             begun: set[int] = set()
             for block, projected in mapper(steps):
                 unit.begin()
-                loader.write(block, projected, tallies)
+                loader.write(block, projected)
                 begun |= set(block.source_id.tolist()) | {row.source_id for row in block.rejects}
                 begun |= set(block.blanks) | set(block.finished)
+                self._report(block)
                 if block.finished:
-                    reports += self._finish(block.finished)
+                    self._finish(block.finished)
                     begun -= set(block.finished)
                 if not begun:
                     unit.commit()
-                self._report(block)
             unit.commit()
             if loader.texts.forgot or self._replaced:
                 unit.begin()
@@ -212,7 +182,7 @@ class _Run:
         finally:
             steps.close()
             mapper.close()
-        return tuple(reports)
+            loader.close()
 
     # -- reading --------------------------------------------------------------------------------
 
@@ -227,7 +197,7 @@ class _Run:
         try:
             consumed = 0
             guess = NO_GUESS
-            for source in self._sources.values():
+            for source in self._sources:
                 first = True
                 for chunk in source.reader.chunks():
                     if first and len(chunk.lines):
@@ -239,7 +209,7 @@ class _Run:
         finally:
             projector.close()
 
-    def _guess(self, projector: Projector, source: _Source, chunk: Chunk, last: Guess) -> Guess:
+    def _guess(self, projector: Projector, source: Source, chunk: Chunk, last: Guess) -> Guess:
         """Sample a source; small ones are taken to be like the one before."""
         if self._forced is not None:
             return Guess(self._forced.id)
@@ -253,23 +223,13 @@ class _Run:
     def _report(self, block: Block) -> None:
         if self._progress is None:
             return
-        last = block.finished[-1] if block.finished else None
-        if len(block):
-            last = int(block.source_id[-1])
-        note = self._sources[last].name if last is not None else ""
-        done = min(block.consumed, self._total)
-        self._progress(Progress(Stage.INGEST, done, self._total, "bytes", note))
+        last = int(block.source_id[-1]) if len(block) else next(iter(block.finished), 0)
+        source = self._sources.live.get(last)
+        note = source.name if source else ""
+        done = min(block.consumed, self._sources.total)
+        self._progress(Progress(Stage.INGEST, done, self._sources.total, "bytes", note))
 
     # -- writing --------------------------------------------------------------------------------
-
-    def _forget(self) -> None:
-        """Remove what an earlier reading of the pending sources left."""
-        ids = list(self._sources)
-        for table in _TABLES:
-            found = self._case.con.execute(
-                f"DELETE FROM {table} WHERE list_contains(?, source_id)", [ids]
-            ).fetchone()
-            self._replaced = self._replaced or bool(found and found[0])
 
     def _drop_orphans(self) -> None:
         if self._replaced:
@@ -278,31 +238,28 @@ class _Run:
                 " UNION ALL SELECT text_id FROM query_choice)"
             )
 
-    def _finish(self, finished: Sequence[int]) -> list[SourceReport]:
+    def _finish(self, finished: Sequence[int]) -> None:
         """Write the accounting of sources whose last entry is in, and mark them done."""
-        case = self._case
+        case, live = self._case, self._sources.live
         for source_id in finished:
-            tally = self._sources[source_id].tally
-            if not tally.balanced:
+            if not live[source_id].tally.balanced:
                 raise IrkitError(
-                    f"{self._sources[source_id].name}: the accounting of entries does not balance",
+                    f"{live[source_id].name}: the accounting of entries does not balance",
                     "nothing of this file was stored; this is a fault in irkit",
                 )
         formats = {
-            key: [fmt for fmt in self._known.formats if fmt.id in self._sources[key].tally.formats]
+            key: [fmt for fmt in self._known.formats if fmt.id in live[key].tally.formats]
             for key in finished
         }
-        extra = {key: self._facts(self._sources[key]) for key in finished}
-        described = describe(case, finished, formats, extra)
+        extra = {key: self._facts(live[key]) for key in finished}
         rows = []
-        reports = []
-        for source_id, first, last, capability in described:
-            source = self._sources[source_id]
+        for source_id, first, last, capability in describe(case, finished, formats, extra):
+            source = live.pop(source_id)
             row = self._row(source)
             rows.append(
                 {**row, "min_event_time": first, "max_event_time": last, "capability": capability}
             )
-            reports.append(_source_report(source, str(row["format"] or "")))
+            self._tell(source, str(row["format"] or ""))
         case.con.register("finished_sources", pa.Table.from_pylist(rows, _ROW))
         try:
             names = [name for name in _ROW.names if name not in ("source_id", "item", "detail")]
@@ -321,9 +278,18 @@ class _Run:
             )
         finally:
             case.con.unregister("finished_sources")
-        return reports
 
-    def _row(self, source: _Source) -> dict[str, Any]:
+    def _tell(self, source: Source, format_id: str) -> None:
+        """Add a finished source to what the run reports."""
+        tally = source.tally
+        self.read += 1
+        self.entries += tally.entries
+        self.records += tally.records
+        self.quarantined += tally.quarantined
+        if len(self.reports) < MAX_REPORTS:
+            self.reports.append(_source_report(source, format_id))
+
+    def _row(self, source: Source) -> dict[str, Any]:
         tally = source.tally
         total = sum(tally.formats.values())
         top, number = max(
@@ -352,7 +318,7 @@ class _Run:
             "detail": json.dumps({"entries": tally.entries, "rows": tally.records}),
         }
 
-    def _facts(self, source: _Source) -> dict[str, Any]:
+    def _facts(self, source: Source) -> dict[str, Any]:
         return {
             "formats": dict(sorted(source.tally.formats.items())),
             "quarantine_reasons": dict(sorted(source.tally.reasons.items())),
@@ -412,7 +378,7 @@ def _project(worker: object, block: Block) -> Projected:
     return worker.project(block.lines, worker.format(guess.format_id), guess.shape)
 
 
-def _source_report(source: _Source, format_id: str) -> SourceReport:
+def _source_report(source: Source, format_id: str) -> SourceReport:
     tally = source.tally
     return SourceReport(
         source_id=source.source_id,

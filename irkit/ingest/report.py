@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+#: Reports of single sources kept in memory; all of them are in the case.
+MAX_REPORTS = 10_000
+
 
 @dataclass(frozen=True, slots=True)
 class SourceReport:
@@ -26,7 +29,9 @@ class IngestReport:
     """Outcome of one call of :func:`ingest`.
 
     Attributes:
-        sources: sources read now, in order.
+        sources: sources read now, in order; the first :data:`MAX_REPORTS` of them.
+        read: number of sources read now.
+        entries, records, quarantined: sums over all sources read now.
         skipped: sources that were already read on the same inputs.
         duplicates: records in the whole case that repeat an earlier call.
         joined: requests and responses of different entries that were joined into one call.
@@ -35,23 +40,12 @@ class IngestReport:
     """
 
     sources: tuple[SourceReport, ...] = ()
+    read: int = 0
+    entries: int = 0
+    records: int = 0
+    quarantined: int = 0
     skipped: int = 0
     duplicates: int = 0
     joined: int = 0
     new_texts: int = 0
     warnings: tuple[str, ...] = ()
-
-    @property
-    def entries(self) -> int:
-        """Entries read now."""
-        return sum(source.entries for source in self.sources)
-
-    @property
-    def records(self) -> int:
-        """Canonical rows written now."""
-        return sum(source.records for source in self.sources)
-
-    @property
-    def quarantined(self) -> int:
-        """Entries that yielded no record."""
-        return sum(source.quarantined for source in self.sources)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ingest_cases import DATA, assert_balanced, canonical, read, read_bytes
 
 from irkit.case import Case, Settings
-from irkit.case.evidence import intake
+from irkit.case.evidence import evidence_path, intake
 from irkit.errors import UsageError
 from irkit.ingest import derive_sessions, dry_run, ingest, pipeline, registry
 from irkit.ingest import formats as formats_package
@@ -24,6 +24,7 @@ from irkit.ingest.framing import SourceReader
 from irkit.ingest.project import Projector
 from irkit.ingest.projection import compile_format
 from irkit.ingest.registry import GROUP
+from irkit.ingest.sources import Sources
 from irkit.model import Progress, Stage
 
 GOLDEN = [
@@ -522,3 +523,13 @@ def test_ambiguous_halves_stay_apart(case, tmp_path):
     report = read_bytes(case, tmp_path, "a.json", lines(*rows))
     assert report.joined == 0
     assert case.rows("SELECT count(*) FROM query_record WHERE duplicate_of IS NOT NULL") == [(0,)]
+
+
+def test_sources_lie_where_the_case_says(case, tmp_path):
+    inside, outside = tmp_path / "a.json", tmp_path / "b.json"
+    inside.write_bytes(lines(call(1, 1)))
+    outside.write_bytes(lines(call(2, 2)))
+    intake(case, [inside])
+    intake(case, [outside], in_place=True)
+    found = [source.reader.path for source in Sources(case, None, "")]
+    assert found == [evidence_path(case, 1), evidence_path(case, 2)]
