@@ -14,6 +14,8 @@ from irkit.ingest.entries import Chunk, Digests, Numbers, Reject, rows_of
 from irkit.ingest.shapes import Shape
 
 _MAX_CHUNKS = 4096
+#: Very short entries cost memory by number, not by bytes.
+_MAX_ENTRIES = 1 << 18
 _MAX_PIECES = 8
 
 
@@ -77,27 +79,28 @@ def blocks(steps: Iterable[Step], size: int) -> Iterator[Block]:
     """
     held: list[Chunk] = []
     finished: list[int] = []
-    held_bytes = consumed = spanning = 0
+    held_bytes = consumed = spanning = entries = 0
     guess = NO_GUESS
     for step in steps:
         ends_last = step.chunk is None and held and held[-1].source_id == step.source_id
         # Sources without text still cost memory per source, so their number is bounded too.
-        full = held_bytes >= size or len(held) >= _MAX_CHUNKS
+        full = held_bytes >= size or len(held) >= _MAX_CHUNKS or entries >= _MAX_ENTRIES
         changes = step.guess is not NO_GUESS and step.guess != guess and bool(held)
         if (full or changes) and not ends_last:
             spanning = held[-1].source_id
             yield join(held, finished, consumed, guess)
-            held, finished, held_bytes = [], [], 0
+            held, finished, held_bytes, entries = [], [], 0, 0
         consumed = step.consumed
         guess = guess if step.guess is NO_GUESS else step.guess
         if step.chunk is None:
             finished.append(step.source_id)
             if step.source_id == spanning:
                 yield join(held, finished, consumed, guess)
-                held, finished, held_bytes = [], [], 0
+                held, finished, held_bytes, entries = [], [], 0, 0
         else:
             held.append(step.chunk)
             held_bytes += step.chunk.nbytes
+            entries += len(step.chunk.lines) + len(step.chunk.rejects)
     if held or finished:
         yield join(held, finished, consumed, guess)
 

@@ -21,6 +21,7 @@ _BLOCK = 8 << 20
 _GLUE = b" \t\r\n\x0b\x0c\x1e,"
 #: After this many places where brackets do not match, the file is read line by line instead.
 _MAX_FAULTS = 64
+_MAX_REJECTS = 50_000
 
 
 class DocumentSplitter:
@@ -120,27 +121,10 @@ class DocumentSplitter:
         texts: list[bytes] = []
         numbers: list[int] = []
         offsets: list[int] = []
-        rejects: list[Reject] = []
         at = shift
-
-        def between(stop: int) -> None:
-            # Scalars, or words that are no JSON at all: each comma-separated piece is an entry.
-            place = at
-            for part in data[at:stop].split(b","):
-                word = part.strip(_GLUE)
-                if word:
-                    begin = place + part.find(word)
-                    rejects.append(
-                        reject(
-                            self._source_id, self._entry, self._base + begin, word, *_scalar(word)
-                        )
-                    )
-                    self._entry += 1
-                place += len(part) + 1
-
         for start, end in zip(starts, ends, strict=True):
             if data[at : shift + start].strip(_GLUE):
-                between(shift + start)
+                yield from self._between(data, at, shift + start)
             texts.append(data[shift + start : shift + end])
             numbers.append(self._entry)
             offsets.append(self._base + shift + start)
@@ -149,13 +133,30 @@ class DocumentSplitter:
         whole = limit < len(data) or shift + open_at < limit
         stop = min(shift + open_at, limit)
         if whole and data[at:stop].strip(_GLUE):
-            between(stop)
+            yield from self._between(data, at, stop)
             at = stop
-        if texts or rejects:
-            chunk = chunk_of(self._source_id, texts, numbers, offsets)
-            chunk.rejects.extend(rejects)
-            yield chunk
+        if texts:
+            yield chunk_of(self._source_id, texts, numbers, offsets)
         return at if not whole else stop
+
+    def _between(self, data: bytes, start: int, stop: int) -> Iterator[Chunk]:
+        """Set aside scalars, or words that are no JSON: each comma-separated piece is an entry."""
+        rejects: list[Reject] = []
+        while start < stop:
+            comma = data.find(b",", start, stop)
+            end = stop if comma < 0 else comma
+            part = data[start:end]
+            word = part.strip(_GLUE)
+            if word:
+                begin = self._base + start + part.find(word)
+                rejects.append(reject(self._source_id, self._entry, begin, word, *_scalar(word)))
+                self._entry += 1
+            start = end + 1
+            if len(rejects) >= _MAX_REJECTS:
+                yield empty_chunk(self._source_id, rejects)
+                rejects = []
+        if rejects:
+            yield empty_chunk(self._source_id, rejects)
 
     def _tail(self, data: bytes) -> Iterator[Chunk]:
         """Account for what is left at the end: a cut value, or a lost bracket before whole ones."""

@@ -14,6 +14,9 @@ SECRET_PATTERN = (
     r"|^eyJ[A-Za-z0-9_\-]{10,}\.[A-Za-z0-9_\-]{10,}\.[A-Za-z0-9_\-]*$"
 )
 
+#: Most records that one entry may wrap.
+MAX_ELEMENTS = 250_000
+
 #: Ticks between 0001-01-01 and 1970-01-01 (100 ns each), as .NET counts time.
 _TICKS = 621_355_968_000_000_000
 
@@ -30,8 +33,10 @@ MACROS: tuple[str, ...] = (
         AND json_valid(json_extract_string(j, '$'))
       THEN json_extract_string(j, '$') ELSE j END""",
     "CREATE MACRO ik_unwrap(j) AS ik_unwrap1(ik_unwrap1(j))",
-    "CREATE MACRO ik_elements(j) AS"
-    " CASE WHEN starts_with(j, '[') THEN json_extract(j, '$[*]')::VARCHAR[] END",
+    # No line holds so many records; so many scalars would only fill the memory.
+    f"""CREATE MACRO ik_elements(j) AS CASE
+      WHEN starts_with(j, '[') AND json_array_length(j) <= {MAX_ELEMENTS}
+      THEN json_extract(j, '$[*]')::VARCHAR[] END""",
     # First present value of several JSON paths, as text.
     "CREATE MACRO ik_first(j, paths) AS"
     " list_filter(json_extract_string(j, paths), lambda x: x IS NOT NULL)[1]",

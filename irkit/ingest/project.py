@@ -16,6 +16,7 @@ from irkit.ingest.entries import Reason
 from irkit.ingest.format import Format
 from irkit.ingest.giants import Giants
 from irkit.ingest.projection import compile_format, shape_statement
+from irkit.ingest.prompts import split_prompts
 from irkit.ingest.registry import Registry
 from irkit.ingest.repair import mend
 from irkit.ingest.routing import Router
@@ -123,15 +124,14 @@ class Projector:
         work_lines = lines.filter(pa.array(valid))
         warns = [""] * len(work_rows)
         mended: list[tuple[int, bytes, str]] = []
-        for index in np.flatnonzero(~valid).tolist():
-            raw = lines[index].as_py().encode("utf-8", "surrogatepass").rstrip(b"\r\n")
-            parts, warning = mend(raw)
+        broken = lines.filter(pa.array(~valid)).cast(pa.large_binary()).to_pylist()
+        for row, line in zip(rows[~valid].tolist(), broken, strict=True):
+            raw = line.rstrip(b"\r\n")
+            parts, warning = mend(raw) if b"{" in raw else ([], "")
             if parts:
-                mended += [(int(rows[index]), part, warning) for part in parts]
+                mended += [(row, part, warning) for part in parts]
             else:
-                rejects.append(
-                    PartReject(int(rows[index]), *_diagnose(raw, self._max_nesting), raw)
-                )
+                rejects.append(PartReject(row, *_diagnose(raw, self._max_nesting), raw))
         if mended:
             texts = pa.array([part for _, part, _ in mended], pa.large_binary())
             candidates = texts.cast(pa.large_string())
@@ -163,7 +163,9 @@ class Projector:
         for row in routed.hollow.tolist():
             raw = _raw(lines, rows, row)
             rejects.append(
-                PartReject(row, Reason.SCHEMA_MISSING_KEY, "a wrapper without records", raw)
+                PartReject(
+                    row, Reason.SCHEMA_MISSING_KEY, "a wrapper without readable records", raw
+                )
             )
         return tables, rejects
 
@@ -202,6 +204,7 @@ class Projector:
             which = found.column("row_no").to_numpy()[many]
             picked = np.flatnonzero(np.isin(rows, which))
             parts = self._guarded(fmt, rows[picked], _take(lines, picked), split=True)
+            parts = split_prompts(parts).cast(found.schema)
             found = pa.concat_tables([found.filter(pa.array(~many)), parts])
             order = np.argsort(found.column("row_no").to_numpy(), kind="stable")
             found = found.take(pa.array(order))

@@ -34,9 +34,6 @@ from irkit.ingest.extraction import Extraction
 from irkit.ingest.format import TARGETS, Format, first_of, literal
 from irkit.ingest.shapes import Shape, earlier, elsewhere, typed_names, under, unread, wanted
 
-#: Longest list of prompts in one call that is split into one record each.
-MAX_PARTS = 4096
-
 _SIG = "sig_"
 _BODIES = ("request", "response", "messages", "stop", "logit_bias", "tags")
 _VALID = (
@@ -58,8 +55,8 @@ def compile_format(
     Args:
         fmt: the format.
         forced: take every valid object as this format, whatever its signature says.
-        split: return one row per prompt for calls that carried a list of prompts (completions):
-            each prompt is a question of its own, with its share of the choices.
+        split: also return what :mod:`irkit.ingest.prompts` needs to cut calls with several prompts
+            (only without a shape).
         shape: match only records of this shape.
         trusted: leave out the check that lines are valid JSON; the statement fails if one is not.
 
@@ -77,14 +74,9 @@ def compile_format(
     ctes |= _lists(
         _Side(value_of(inputs, typed), inputs, typed, _TURNS, _MESSAGES),
         _Side(value_of(outputs, typed), outputs, typed, _ANSWERS, _CHOICES),
-        split=split,
     )
     ctes |= _places()
     columns = record_columns(fmt)
-    if split:
-        # Tokens are counted once per call, not once per prompt.
-        for name in ("input_tokens", "output_tokens"):
-            columns[name] = f"CASE WHEN part = 0 THEN {columns[name]} END"
     items = ["row_no", "matched", "coalesce(parts, 1)::INTEGER AS parts"]
     items += [f"CAST({columns[name]} AS {kind}) AS {name}" for name, kind in RECORD_COLUMNS.items()]
     items += [
@@ -94,6 +86,13 @@ def compile_format(
         "CASE WHEN len(tokens0) > 0 THEN lps0 END AS token_logprobs",
         "CASE WHEN len(tokens0) > 0 THEN to_json(tops0)::VARCHAR END AS tops",
     ]
+    if split:
+        items += [
+            "list_transform(chs, lambda c: c.tokens) AS all_tokens",
+            "list_transform(chs, lambda c: c.lps) AS all_lps",
+            "list_transform(chs, lambda c: to_json(c.tops)::VARCHAR) AS all_tops",
+            "list_transform(chs, lambda c: c.scalars) AS all_scalars",
+        ]
     return _with(ctes, select(items, "placed"))
 
 
@@ -351,7 +350,7 @@ class _Side:
         return [f"{rule.replace('{}', name)} AS {key}" for key, rule in rules.items()]
 
 
-def _lists(messages: _Side, choices: _Side, *, split: bool) -> dict[str, str]:
+def _lists(messages: _Side, choices: _Side) -> dict[str, str]:
     """Return the layers that make lists of roles, texts and choices."""
     built = ["*"]
     if not messages.direct:
@@ -359,24 +358,7 @@ def _lists(messages: _Side, choices: _Side, *, split: bool) -> dict[str, str]:
     if not choices.direct:
         built.append(f"coalesce({choices.value}, []) AS chs")
     ctes = {"lists": select(built, "singles")}
-    last = "lists"
-    if split:
-        share = "greatest(1, len(chs) // parts)"
-        ctes["split"] = (
-            f"SELECT *, unnest(range(least(parts, {MAX_PARTS}))) AS part FROM lists WHERE matched"
-        )
-        own = (
-            f"list_transform(list_slice(list_sort(chs), part * {share} + 1, (part + 1) * {share}),"
-            " lambda c, i: struct_pack(choice := (i - 1)::INTEGER, body := c.body,"
-            " finish := c.finish, tokens := c.tokens, lps := c.lps, tops := c.tops,"
-            " scalars := c.scalars))"
-        )
-        ctes["own"] = (
-            "SELECT * REPLACE (list_slice(msgs, part + 1, part + 1) AS msgs,"
-            f" {own} AS chs) FROM split"
-        )
-        last = "own"
-    ctes["apart"] = select(["*", *messages.lists("msgs"), *choices.lists("chs")], last)
+    ctes["apart"] = select(["*", *messages.lists("msgs"), *choices.lists("chs")], "lists")
     return ctes
 
 

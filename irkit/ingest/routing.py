@@ -200,7 +200,12 @@ class Router:
     def _items(self, envelope: Envelope, lines: pa.Array) -> pa.Array:
         """Return the list of records in each wrapper."""
         if isinstance(envelope.expand, str):
-            found = self._query(_expansion(envelope.expand), lines)
+            try:
+                found = self._query(_expansion(envelope.expand), lines)
+            except FAULTS:
+                raise
+            except duckdb.Error:
+                return self._items_apart(envelope, lines)
             return found.column("items").combine_chunks()
         lists: list[list[str]] = []
         for line in lines.to_pylist():
@@ -210,6 +215,15 @@ class Router:
                 # Not what it looked like: the entry then counts as a wrapper without records.
                 lists.append([])
         return pa.array(lists, pa.list_(pa.large_string()))
+
+    def _items_apart(self, envelope: Envelope, lines: pa.Array) -> pa.Array:
+        """Find the wrapper that cannot be opened; it counts as one without records."""
+        if len(lines) == 1:
+            return pa.array([[]], pa.list_(pa.string()))
+        half = len(lines) // 2
+        parts = [lines.slice(0, half), lines.slice(half)]
+        kind = pa.list_(pa.string())
+        return pa.concat_arrays([self._items(envelope, part).cast(kind) for part in parts])
 
     def _query(self, sql: str, lines: pa.Array) -> pa.Table:
         return self._engine.run(sql, np.arange(len(lines), dtype=np.int64), lines)
