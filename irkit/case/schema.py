@@ -1,7 +1,8 @@
 """The case database: migrations in order, never edited once released, only appended to.
 
-Tables hold facts derived from preserved evidence; everything but ``review``, ``step_state`` and
-``custody`` decisions can be rebuilt from evidence and settings.  Times are UTC ``TIMESTAMP``.
+Tables hold facts derived from preserved evidence; everything but ``review``, ``review_sample``,
+``step_state`` and ``custody`` decisions can be rebuilt from evidence and settings.  Times are UTC
+``TIMESTAMP``.
 Texts are stored once in ``text`` under a 128-bit content hash (first 32 hex digits of SHA-256,
 which unlike a short or broken hash an attacker cannot make collide) and referenced everywhere else.
 """
@@ -135,6 +136,9 @@ INITIAL = Migration(
         # People's decisions.
         "CREATE TABLE review (exposure_id VARCHAR NOT NULL, verdict VARCHAR NOT NULL,"
         " note VARCHAR, reviewer VARCHAR NOT NULL, reviewed_at TIMESTAMP NOT NULL)",
+        # Exposures drawn for review, in random order per frame (record, person) and stratum.
+        "CREATE TABLE review_sample (frame VARCHAR NOT NULL, stratum VARCHAR NOT NULL,"
+        " item VARCHAR NOT NULL, position INTEGER NOT NULL, exposure_id VARCHAR NOT NULL)",
         "CREATE TABLE step_state (step_id VARCHAR PRIMARY KEY, state VARCHAR NOT NULL,"
         " decision VARCHAR, reason VARCHAR, owner VARCHAR, changed_at TIMESTAMP)",
         # Severity per subject cluster and deadlines, as last assessed.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +12,9 @@ from irkit.cli.group import cli
 from irkit.cli.session import PATH, Session, common, pass_session, plain, reading, screens, writing
 from irkit.cli.text import entry_text, next_text, summary_text, table
 from irkit.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from irkit.case import Case
 
 
 @cli.command()
@@ -112,16 +116,46 @@ def quarantine(session: Session, case_path: Path, limit: int) -> None:
 
 @cli.command()
 @click.argument("case_path", metavar="CASE", type=PATH)
-@click.argument("exposure_id")
-@click.argument("verdict", type=click.Choice(["confirm", "reject", "unsure", "undo"]))
+@click.argument("exposure_id", required=False)
+@click.argument(
+    "verdict", required=False, type=click.Choice(["confirm", "reject", "unsure", "undo"])
+)
 @click.option("--note", default="", help="Why; kept in the case, not in the custody log.")
+@click.option(
+    "--sample",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Draw N records and N people of each status at random, to judge for all.",
+)
 @common
 @pass_session
-def review(session: Session, case_path: Path, exposure_id: str, verdict: str, note: str) -> None:
-    """Confirm or reject an exposure; counts follow."""
+def review(
+    session: Session,
+    case_path: Path,
+    exposure_id: str | None,
+    verdict: str | None,
+    note: str,
+    sample: int | None,
+) -> None:
+    """Confirm or reject an exposure; counts follow.
+
+    With no exposure, says how far the sampled review is and what to judge
+    next.  Judge in the order shown: what is skipped ends the sample there.
+    """
     from irkit import flow
     from irkit.case.review import Verdict
 
+    if exposure_id is None:
+        with (reading if sample is None else writing)(session, case_path) as case:
+            if sample is not None:
+                flow.sample_review(case, sample)
+            _say_sample(session, case)
+        return
+    if verdict is None or sample is not None:
+        raise UsageError(
+            "review takes an exposure with its verdict, or --sample alone",
+            "irkit review CASE EXPOSURE confirm   or   irkit review CASE --sample 50",
+        )
     with writing(session, case_path) as case:
         counts = flow.review(case, exposure_id, Verdict(verdict), note)
     session.emit(
@@ -130,6 +164,34 @@ def review(session: Session, case_path: Path, exposure_id: str, verdict: str, no
             f"{name}: {count.best:,} (at least {count.min:,}, at most {count.max:,})"
             for name, count in counts.items()
             if name in ("records", "people")
+        ),
+    )
+
+
+def _say_sample(session: Session, case: Case) -> None:
+    """Print how far the sampled review is, and the next exposures in the order drawn."""
+    from irkit import flow
+    from irkit.case import views
+
+    strata = flow.sampled(case)
+    todo = views.parse_filter("sample>0 review=open", views.exposure_columns(), "value")
+    page = views.exposures(case.con, where=todo, sort="sample", limit=20)
+    rows = [plain(row) for row in page.rows]
+    shown = [{**row, "of": row["frame"]} for row in strata]
+    widths = {"of": 7, "stratum": 11, "size": 7, "drawn": 6, "judged": 7, "words": 76}
+    following = {"exposure_id": 16, "provenance": 13, "level": 6, "value_masked": 40}
+    session.emit(
+        {"strata": strata, "next": rows},
+        "\n".join(
+            (
+                *([table(shown, widths, len(shown)), ""] if strata else []),
+                "Judge next, in this order (irkit review CASE EXPOSURE confirm|reject|unsure):"
+                if rows
+                else "Nothing is left to judge."
+                if strata
+                else "No sample was drawn: irkit review CASE --sample 50",
+                *([table(rows, following, page.total)] if rows else []),
+            )
         ),
     )
 

@@ -22,6 +22,8 @@ from irkit.flow.reporting import (
     notify,
     remediate,
     review,
+    sample_review,
+    sampled,
     status,
     verify,
 )
@@ -64,6 +66,8 @@ __all__ = [
     "review",
     "sample_clock",
     "sample_dir",
+    "sample_review",
+    "sampled",
     "scope",
     "status",
     "verify",

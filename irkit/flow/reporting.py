@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,6 +121,25 @@ def review(case: Case, exposure_id: str, verdict: Verdict, note: str = "") -> di
 
     record_review(case, exposure_id, verdict, note)
     return recount(case)
+
+
+def sample_review(case: Case, size: int) -> int:
+    """Draw exposures for a sampled review and return how many there are to judge."""
+    from irkit.scope import draw_sample, recount
+
+    drawn = draw_sample(case, size)
+    recount(case)
+    return drawn
+
+
+def sampled(case: Case) -> list[dict[str, Any]]:
+    """Return how far the sampled review is and what it says, one row per frame and stratum."""
+    from irkit.scope.sampling import judged
+
+    return [
+        {**asdict(one), "words": one.words() if one.tells else ""}
+        for _, one in sorted(judged(case).items())
+    ]
 
 
 def explain(case: Case, finding_id: str) -> list[str]:

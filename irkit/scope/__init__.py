@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 
 from irkit.analyzers.corpus import match
 from irkit.analyzers.corpus_files import Corpus
+from irkit.errors import UsageError
 from irkit.model import Count, Progress, Stage
 
 if TYPE_CHECKING:
     from irkit.case import Case
 
-__all__ = ["ScopeReport", "recount", "scope"]
+__all__ = ["ScopeReport", "draw_sample", "recount", "scope"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,22 @@ def recount(case: Case) -> dict[str, Count]:
     with_corpus = bool(case.rows("SELECT 1 FROM corpus_doc LIMIT 1"))
     with case.transaction():
         return count_all(case, with_corpus=with_corpus)
+
+
+def draw_sample(case: Case, size: int) -> int:
+    """Draw exposures for a sampled review, ``size`` per stratum; see :mod:`irkit.scope.sampling`.
+
+    Returns:
+        Number of exposures to judge.
+
+    Raises:
+        UsageError: the case was not scoped yet.
+    """
+    from irkit.scope.sampling import draw
+
+    if not case.rows("SELECT 1 FROM stage_progress WHERE stage = ?", [Stage.SCOPE.value]):
+        raise UsageError(f"{case.path.name}: nothing was scoped yet", "run irkit scope first")
+    return draw(case, size)
 
 
 def _inputs(case: Case, corpus: Corpus | None, subjects: Path | None, deep: bool) -> str:

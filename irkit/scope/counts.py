@@ -1,9 +1,10 @@
 """Counts of queries, records and people as minimum, best estimate and maximum.
 
 The minimum is what is confirmed, the best estimate adds what is probable, the maximum adds what
-could not be verified; a reviewer's word moves an exposure up or out.  What could still be drawn
-from the model is estimated from how often each record came out (Chao 1984; Chao 1987 for the
-interval): many records seen once mean many not seen yet.
+could not be verified.  A reviewer's word moves an exposure up or out, and a random sample of such
+words corrects the rest (:mod:`irkit.scope.sampling`).  What could still be drawn from the model is
+estimated from how often each record came out (Chao 1984; Chao 1987 for the interval): many records
+seen once mean many not seen yet.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from irkit.model import Count
+from irkit.scope.sampling import FRAMES, judged
 
 if TYPE_CHECKING:
     from irkit.case import Case
@@ -123,43 +125,73 @@ def _exact(number: int, method: str) -> Count:
 
 def _records(case: Case, base: str) -> Count:
     """Distinct training records about a person; unverified values count towards the maximum."""
-    low, best, extra = case.rows(
+    sql = (
         f"WITH c AS ({_COUNTED}), s AS (SELECT DISTINCT exposure_id FROM exposure_subject)"
-        " SELECT count(DISTINCT coalesce(doc_id, value_hash)) FILTER (WHERE kept AND strong),"
-        " count(DISTINCT coalesce(doc_id, value_hash)) FILTER (WHERE kept),"
-        " count(DISTINCT value_hash) FILTER (WHERE NOT kept AND provenance = 'unverified')"
-        " FROM c JOIN s USING (exposure_id)"
-    )[0]
-    return Count(
-        low,
-        best,
-        best + extra,
+        " SELECT coalesce(doc_id, value_hash) AS item, bool_or(kept AND strong) AS sure,"
+        " bool_or(kept) AS kept FROM c JOIN s USING (exposure_id)"
+        " WHERE kept OR provenance = 'unverified' GROUP BY item"
+    )
+    method = (
         "distinct source records about a person: at least 50 tokens or several identifiers"
         " together; plus shorter passages and single identifiers; plus values found in no document"
-        " given" + base,
+        " given"
     )
+    return _reviewed(case, "record", sql, method, base)
 
 
 def _subjects(case: Case, base: str) -> Count:
     """People by status; a rejected exposure no longer counts, a confirmed one does."""
-    low, best, high = case.rows(
-        f"WITH c AS ({_COUNTED}), p AS ("
-        " SELECT s.subject_key, bool_or(c.kept) AS kept,"
-        "  bool_or(c.verdict = 'confirm'"
-        "   OR (s.status = 'confirmed' AND c.kept AND c.strong)) AS sure"
+    sql = (
+        f"WITH c AS ({_COUNTED}) SELECT s.subject_key AS item,"
+        " bool_or(c.verdict = 'confirm'"
+        "  OR (s.status = 'confirmed' AND c.kept AND c.strong)) AS sure,"
+        " bool_or(c.kept) AS kept"
         " FROM subject s JOIN exposure_subject x USING (subject_key) JOIN c USING (exposure_id)"
         " WHERE c.provenance IN ('memorised', 'unverified') OR c.verdict = 'confirm'"
-        " GROUP BY s.subject_key)"
-        " SELECT count(*) FILTER (WHERE sure), count(*) FILTER (WHERE kept), count(*) FROM p"
-    )[0]
-    return Count(
-        low,
-        best,
-        high,
+        " GROUP BY s.subject_key"
+    )
+    method = (
         "distinct people after linking identifiers: confirmed by a verbatim passage of 50 tokens,"
         " an edited one, several identifiers together or a reviewer; plus probable; plus"
-        " unverified" + base,
+        " unverified"
     )
+    return _reviewed(case, "person", sql, method, base)
+
+
+def _reviewed(case: Case, frame: str, items: str, method: str, base: str) -> Count:
+    """Count items by stratum; a sampled review takes the place of a stratum's own numbers.
+
+    Args:
+        case: the case.
+        frame: ``record`` or ``person``.
+        items: statement of item, sure, kept; every item may be real.
+        method: how items are counted.
+        base: what the method rests on, if not on a corpus.
+    """
+    rows = case.rows(
+        f"SELECT coalesce(f.stratum, 'other'), count(*) FILTER (WHERE sure),"
+        f" count(*) FILTER (WHERE kept), count(*) FROM ({items}) i"
+        f" LEFT JOIN (SELECT * FROM ({FRAMES}) WHERE frame = ?) f USING (item)"
+        " GROUP BY ALL ORDER BY ALL",
+        [frame],
+    )
+    verdicts = judged(case)
+    low = best = high = 0
+    said: list[str] = []
+    for stratum, sure, kept, possible in rows:
+        seen = verdicts.get((frame, stratum))
+        # A sample of what is proven anyway matters only where it found something wrong.
+        if seen is None or seen.share is None or (stratum == "confirmed" and seen.all_held):
+            low, best, high = low + sure, best + kept, high + possible
+            continue
+        floor = min(sure, math.floor(seen.low * seen.size)) if stratum == "confirmed" else sure
+        middle = max(floor, round(seen.share * seen.size))
+        low, best = low + floor, best + middle
+        high += max(middle, math.ceil(seen.high * seen.size))
+        said.append(seen.words())
+    if said:
+        method += "; corrected by a sampled review: " + "; ".join(said)
+    return Count(low, best, high, method + base)
 
 
 def _extractable(case: Case) -> Count:

@@ -92,12 +92,14 @@ SELECT e.exposure_id, e.record_id, r.event_time, r.credential_id, e.provenance, 
   CASE WHEN v.verdict = 'undo' THEN NULL ELSE v.verdict END AS verdict,
   CASE WHEN v.verdict = 'undo' THEN NULL ELSE v.note END AS note,
   coalesce(CASE WHEN v.verdict = 'undo' THEN NULL ELSE v.verdict END, 'open') AS review_state,
-  s.subject_keys
+  s.subject_keys, d.place AS sample_place
 FROM exposure e
 LEFT JOIN query_record r USING (record_id)
 LEFT JOIN ({_LAST_REVIEW}) v USING (exposure_id)
 LEFT JOIN (SELECT exposure_id, count(*) AS n, list(subject_key ORDER BY subject_key)
   AS subject_keys FROM exposure_subject GROUP BY exposure_id) s USING (exposure_id)
+LEFT JOIN (SELECT exposure_id, min(position) AS place FROM review_sample GROUP BY exposure_id) d
+  USING (exposure_id)
 """
 
 _EXPOSURE_COLUMNS = (
@@ -113,6 +115,8 @@ _EXPOSURE_COLUMNS = (
     Column("review", "review_state", "text"),
     Column("record", "record_id", "text"),
     Column("subject", "subject_keys", "list"),
+    # Place in the order drawn for a sampled review.
+    Column("sample", "sample_place", "number"),
 )
 
 _SUBJECT_COLUMNS = (
