@@ -133,6 +133,9 @@ INITIAL = Migration(
         " subject_key VARCHAR NOT NULL)",
         "CREATE TABLE scope_count (name VARCHAR NOT NULL, min BIGINT, best BIGINT, max BIGINT,"
         " method VARCHAR NOT NULL)",
+        # Rows of handed-in tables (register, canaries) that could not be used.
+        "CREATE TABLE input_aside (file VARCHAR NOT NULL, row BIGINT NOT NULL,"
+        " reason VARCHAR NOT NULL)",
         # People's decisions.
         "CREATE TABLE review (exposure_id VARCHAR NOT NULL, verdict VARCHAR NOT NULL,"
         " note VARCHAR, reviewer VARCHAR NOT NULL, reviewed_at TIMESTAMP NOT NULL)",

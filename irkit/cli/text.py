@@ -79,6 +79,7 @@ def summary_text(facts: dict[str, Any]) -> str:
                 f"{name.capitalize():<11} {count['best']:,}  (at least {count['min']:,},"
                 f" at most {count['max']:,})  {count['method']}"
             )
+    lines += [f"Limit       {limit}" for limit in facts["scope"]["limits"]]
     promise = facts["calibration"].get("promise")
     if isinstance(promise, dict) and promise.get("text"):
         lines.append(f"Promise     {promise['text']}")

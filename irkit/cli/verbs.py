@@ -127,8 +127,9 @@ def preserve(
     metavar="NAME=FIELD",
     help="Field names of the corpus, like text=body.",
 )
-@click.option("--subjects", type=PATH, help="Register of people (CSV or Parquet).")
+@click.option("--subjects", type=PATH, help="Register of people (CSV, Parquet, JSON Lines).")
 @click.option("--baseline", type=PATH, help="Logs of ordinary traffic, or a calibration file.")
+@click.option("--canaries", type=PATH, help="Values planted in the training data.")
 @click.option("--gradients", type=PATH, help="Preserved gradients (not analysed yet).")
 @click.option("--deep", is_flag=True, help="Run the name recogniser over every answer.")
 @click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True)
@@ -144,6 +145,7 @@ def scope(
     corpus_field: tuple[str, ...],
     subjects: Path | None,
     baseline: Path | None,
+    canaries: Path | None,
     gradients: Path | None,
     deep: bool,
     engine: str,
@@ -164,6 +166,7 @@ def scope(
             corpus_mapping=_fields(corpus_field),
             subjects=subjects,
             baseline=baseline,
+            canaries=canaries,
             deep=deep,
             progress=progress,
         )
@@ -283,8 +286,9 @@ def remediate(session: Session, case_path: Path, out: Path) -> None:
 @click.option("--out", type=PATH, required=True, help="Directory for the export files.")
 @click.option("--corpus", type=PATH, multiple=True, help="Training corpus; give it repeatedly.")
 @click.option("--corpus-field", multiple=True, metavar="NAME=FIELD", help="Like text=body.")
-@click.option("--subjects", type=PATH, help="Register of people (CSV or Parquet).")
+@click.option("--subjects", type=PATH, help="Register of people (CSV, Parquet, JSON Lines).")
 @click.option("--baseline", type=PATH, help="Logs of ordinary traffic, or a calibration file.")
+@click.option("--canaries", type=PATH, help="Values planted in the training data.")
 @click.option("--gradients", type=PATH, help="Preserved gradients (not analysed yet).")
 @click.option("--format", "format_id", help="Skip detection and read as this format.")
 @click.option("--mapping", type=PATH, help="Mapping file of the generic reader (TOML).")
@@ -306,6 +310,7 @@ def batch(
     corpus_field: tuple[str, ...],
     subjects: Path | None,
     baseline: Path | None,
+    canaries: Path | None,
     gradients: Path | None,
     format_id: str | None,
     mapping: Path | None,
@@ -337,6 +342,7 @@ def batch(
             corpus_mapping=_fields(corpus_field),
             subjects=subjects,
             baseline=baseline,
+            canaries=canaries,
             format_id=format_id,
             mapping=mapping,
             in_place=in_place,

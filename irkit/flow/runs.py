@@ -45,6 +45,7 @@ def batch(
     corpus_mapping: dict[str, str] | None = None,
     subjects: Path | None = None,
     baseline: Path | None = None,
+    canaries: Path | None = None,
     format_id: str | None = None,
     mapping: Path | None = None,
     in_place: bool = False,
@@ -61,6 +62,7 @@ def batch(
         corpus_mapping=corpus_mapping,
         subjects=subjects,
         baseline=baseline,
+        canaries=canaries,
         deep=deep,
         progress=progress,
     )

@@ -61,6 +61,7 @@ def scope(
     corpus_mapping: dict[str, str] | None = None,
     subjects: Path | None = None,
     baseline: Path | None = None,
+    canaries: Path | None = None,
     deep: bool = False,
     progress: ProgressCallback | None = None,
 ) -> ScopeResult:
@@ -81,7 +82,7 @@ def scope(
         raise UsageError(
             f"{case.path}: no query records yet", "add logs first: irkit preserve CASE LOGS..."
         )
-    inputs = _remember_inputs(case, corpus, corpus_mapping, subjects, baseline)
+    inputs = _remember_inputs(case, corpus, corpus_mapping, subjects, baseline, canaries)
     states = tuple(evidence.verify(case, progress=progress, strict=True))
     base: dict[str, Any] = {
         "deep": deep or case.settings.deep,
@@ -112,6 +113,7 @@ def scope(
                 case,
                 loaded,
                 subjects=inputs.subjects,
+                canaries=inputs.canaries,
                 deep=deep or case.settings.deep,
                 progress=progress,
             )
@@ -132,10 +134,12 @@ class _Inputs:
     corpus_mapping: dict[str, str]
     subjects: Path | None
     baseline: Path | None
+    canaries: Path | None
 
     def files(self) -> dict[str, list[Path]]:
         return {
             "baseline": [self.baseline] if self.baseline else [],
+            "canaries": [self.canaries] if self.canaries else [],
             "corpus": list(self.corpus),
             "subjects": [self.subjects] if self.subjects else [],
         }
@@ -147,6 +151,7 @@ def _remember_inputs(
     corpus_mapping: dict[str, str] | None,
     subjects: Path | None,
     baseline: Path | None,
+    canaries: Path | None,
 ) -> _Inputs:
     last: dict[str, Any] = json.loads(case.meta("scope_inputs", "{}"))
     chosen = _Inputs(
@@ -154,6 +159,7 @@ def _remember_inputs(
         corpus_mapping if corpus_mapping is not None else last.get("corpus_mapping", {}),
         subjects or (Path(last["subjects"]) if last.get("subjects") else None),
         baseline or (Path(last["baseline"]) if last.get("baseline") else None),
+        canaries or (Path(last["canaries"]) if last.get("canaries") else None),
     )
     for path in (path for paths in chosen.files().values() for path in paths):
         if not path.exists():
@@ -163,6 +169,7 @@ def _remember_inputs(
         json.dumps(
             {
                 "baseline": str(chosen.baseline.resolve()) if chosen.baseline else None,
+                "canaries": str(chosen.canaries.resolve()) if chosen.canaries else None,
                 "corpus": [str(path.resolve()) for path in chosen.corpus],
                 "corpus_mapping": chosen.corpus_mapping,
                 "subjects": str(chosen.subjects.resolve()) if chosen.subjects else None,

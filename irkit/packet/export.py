@@ -18,6 +18,7 @@ import irkit
 from irkit.case import Case
 from irkit.errors import StorageError
 from irkit.model import TECHNIQUE_TAGS, Technique
+from irkit.scope import notes
 
 #: Rows fetched from the database at a time, so that memory does not follow the archive.
 _BATCH = 5000
@@ -195,6 +196,7 @@ def summary(case: Case) -> dict[str, Any]:
             "quarantined": int(totals[3]),
             "records": int(totals[1]),
         },
+        "scope": {"limits": list(notes(case))},
         "settings_hash": case.settings.digest(),
         "versions": versions(case),
     }

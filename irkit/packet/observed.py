@@ -15,6 +15,7 @@ from irkit.playbook import exposed
 from irkit.playbook.assessment import Assessment
 from irkit.playbook.facts import Facts
 from irkit.playbook.prefill import awareness_history, plural
+from irkit.scope import notes
 
 if TYPE_CHECKING:
     from irkit.case import Case
@@ -291,15 +292,10 @@ def limits(case: Case, facts: Facts) -> list[str]:
             words.append(f"{source['quarantined']} entries could not be read (quarantine)")
         if words and len(limits) < 16:
             limits.append(f"{source['file']}: {'; '.join(words)}.")
-    corpus = int(case.rows("SELECT count(*) FROM corpus_doc")[0][0])
     unverified = int(
         case.rows("SELECT count(*) FROM exposure WHERE provenance = 'unverified'")[0][0]
     )
-    if not corpus:
-        limits.append(
-            "No training corpus was preserved: exposures rest on personal data seen in responses, "
-            "and the minimum is what a reviewer confirmed."
-        )
+    limits += [f"{note[0].upper()}{note[1:]}." for note in notes(case)]
     if unverified:
         limits.append(
             f"{plural(unverified, 'passage')} are in neither corpus nor context: invented "

@@ -22,7 +22,7 @@ from irkit.model import Count, Progress, Stage
 if TYPE_CHECKING:
     from irkit.case import Case
 
-__all__ = ["ScopeReport", "draw_sample", "recount", "scope"]
+__all__ = ["ScopeReport", "draw_sample", "notes", "recount", "scope"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,7 @@ def scope(
     corpus: Corpus | None,
     *,
     subjects: Path | None = None,
+    canaries: Path | None = None,
     deep: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> ScopeReport:
@@ -70,7 +71,8 @@ def scope(
     Args:
         case: a case with ingested records; findings, if any, tell whose responses are read closely.
         corpus: the training corpus; without one nothing is confirmed but by a reviewer.
-        subjects: register of the data subjects (CSV or Parquet).
+        subjects: register of the data subjects (CSV, Parquet or JSON Lines).
+        canaries: values planted in the training data (a table, or plain text).
         deep: let the NER model read every response, not only those that can matter.
         progress: told how far the work is.
 
@@ -81,7 +83,7 @@ def scope(
 
     if corpus is not None:
         match(case, corpus, progress=progress)
-    inputs = _inputs(case, corpus, subjects, deep)
+    inputs = _inputs(case, corpus, (subjects, canaries), deep)
     if case.stage_done(Stage.SCOPE, "scope", inputs):
         stored = _stored(case)
         rows = case.rows("SELECT count(*) FROM exposure")[0][0]
@@ -91,7 +93,15 @@ def scope(
         with case.transaction():
             case.clear("corpus_doc", "corpus_match")
             case.con.execute("DELETE FROM stage_progress WHERE stage = ?", [Stage.MATCH.value])
-    return run(case, corpus, subjects=subjects, deep=deep, progress=progress, inputs=inputs)
+    return run(
+        case,
+        corpus,
+        subjects=subjects,
+        canaries=canaries,
+        deep=deep,
+        progress=progress,
+        inputs=inputs,
+    )
 
 
 def recount(case: Case) -> dict[str, Count]:
@@ -119,13 +129,25 @@ def draw_sample(case: Case, size: int) -> int:
     return draw(case, size)
 
 
-def _inputs(case: Case, corpus: Corpus | None, subjects: Path | None, deep: bool) -> str:
+def notes(case: Case) -> tuple[str, ...]:
+    """Return what the last scoping could not look at, in words."""
+    if not case.rows(
+        "SELECT 1 FROM stage_progress WHERE stage = ? AND item = 'scope'", [Stage.SCOPE.value]
+    ):
+        return ()
+    return _stored(case).notes
+
+
+def _inputs(case: Case, corpus: Corpus | None, tables: tuple[Path | None, ...], deep: bool) -> str:
     digest = hashlib.sha256(f"{case.settings.digest()} {deep} 1\n".encode())
     digest.update((corpus.fingerprint() if corpus is not None else "no corpus").encode())
-    if subjects is not None:
+    for path in tables:
         from irkit.analyzers.corpus_readers import opened
 
-        with opened(subjects) as stream:
+        if path is None:
+            digest.update(b"none")
+            continue
+        with opened(path) as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())  # type: ignore[arg-type]
     # What records, texts and findings there are.
     for sql in (

@@ -15,6 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from irkit.errors import UsageError
+from irkit.scope.tables import PLACE, SetAside, read_table
 from irkit.scope.values import with_key
 
 #: Column name patterns, in order; the first that fits says what a column is.
@@ -42,10 +43,12 @@ class Register:
     Attributes:
         people: subject_id, name, country (ISO 3166-1 alpha-2), birth (ISO date), one row each.
         identifiers: subject_id, entity_type, canonical, form, key.
+        aside: rows that could not be used, with the reason.
     """
 
     people: pl.DataFrame
     identifiers: pl.DataFrame
+    aside: tuple[SetAside, ...] = ()
 
 
 _PEOPLE = {"subject_id": pl.String, "name": pl.String, "country": pl.String, "birth": pl.String}
@@ -62,37 +65,31 @@ def empty_register() -> Register:
 def read_register(path: Path) -> Register:
     """Read a register.
 
+    Rows that do not fit the header or name nobody are set aside, not guessed at.
+
     Raises:
-        UsageError: the file is missing, no CSV or Parquet, or has no subject ids.
+        UsageError: the file is missing, no table, or has no column of subject ids.
     """
-    try:
-        if path.suffix.lower() in (".parquet", ".pq"):
-            table = pl.read_parquet(path)
-        else:
-            head = path.open("rb").read(4096).split(b"\n", 1)[0]
-            comma = max(b",;\t|", key=lambda c: head.count(bytes([c])))
-            table = pl.read_csv(
-                path, separator=chr(comma), infer_schema=False, encoding="utf8-lossy",
-                truncate_ragged_lines=True,
-            )  # fmt: skip
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise UsageError(
-            f"{path}: cannot read the subject register", "give a CSV or Parquet file"
-        ) from error
-    kinds = {name: _kind(name) for name in table.columns}
+    handed = read_table(path, "subject register")
+    columns = [name for name in handed.rows.columns if name != PLACE]
+    kinds = {name: _kind(name) for name in columns}
     key = next((name for name, kind in kinds.items() if kind == "subject_id"), None)
     if key is None:
         raise UsageError(
             f"{path}: the subject register has no column subject_id "
-            f"(columns: {', '.join(table.columns[:12])})",
+            f"(columns: {', '.join(columns[:12])})",
             "name the column that tells people apart subject_id",
         )
-    flat = table.select(pl.all().exclude(pl.List, pl.Struct).cast(pl.String, strict=False))
-    flat = flat.rename({key: "subject_id"}) if key != "subject_id" else flat
-    flat = flat.with_columns(pl.col("subject_id").str.strip_chars()).filter(
-        pl.col("subject_id").fill_null("") != ""
+    table = handed.rows.rename({key: "subject_id"}) if key != "subject_id" else handed.rows
+    table = table.with_columns(pl.col("subject_id").str.strip_chars())
+    nameless = table["subject_id"].fill_null("") == ""
+    aside = [SetAside(row, "no subject_id") for row in table.filter(nameless)[PLACE].to_list()]
+    flat = table.filter(~nameless).drop(PLACE)
+    return Register(
+        _people(flat, kinds),
+        _identifiers(flat, kinds),
+        tuple(sorted((*handed.aside, *aside), key=lambda one: one.row)),
     )
-    return Register(_people(flat, kinds), _identifiers(flat, kinds))
 
 
 def _kind(name: str) -> str | None:

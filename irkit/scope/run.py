@@ -12,6 +12,7 @@ from irkit.analyzers.corpus_files import Corpus
 from irkit.case.mask import value_hash
 from irkit.model import Count, Progress, Provenance, Stage
 from irkit.scope import ScopeReport
+from irkit.scope.canaries import read_canaries
 from irkit.scope.context import subtract
 from irkit.scope.counts import count_all
 from irkit.scope.decoded import decoded_passages
@@ -22,6 +23,7 @@ from irkit.scope.exposures import (
     passage_exposures,
     typed_exposures,
 )
+from irkit.scope.limits import limits
 from irkit.scope.links import Links, link_passages, link_typed, raise_levels
 from irkit.scope.lookup import Looked, look_up
 from irkit.scope.passages import (
@@ -36,6 +38,7 @@ from irkit.scope.passages import (
 from irkit.scope.reading import read_names, without_ordinary
 from irkit.scope.register import Register, empty_register, read_register
 from irkit.scope.subjects import Linker, people
+from irkit.scope.tables import SetAside
 from irkit.scope.values import cue_derivable, occurrences
 
 if TYPE_CHECKING:
@@ -64,6 +67,7 @@ def run(
     corpus: Corpus | None,
     *,
     subjects: Path | None,
+    canaries: Path | None,
     deep: bool,
     progress: Callable[[Progress], None] | None,
     inputs: str,
@@ -74,11 +78,15 @@ def run(
         case: the case, outside any transaction.
         corpus: the matched corpus, or None.
         subjects: the register, or None.
+        canaries: values planted in the training data, or None.
         deep: read every response.
         progress: told how far the work is.
         inputs: digest of what the run depends on, stored with the finished stage.
     """
     register = read_register(subjects) if subjects is not None else empty_register()
+    planted, unplanted = read_canaries(canaries) if canaries is not None else (None, ())
+    known = register.identifiers.select("entity_type", "canonical", "form", "key")
+    known = known if planted is None else pl.concat([known, planted.select(known.columns)])
     pepper = str(case.settings.seed).encode()
     close = matched_pairs(case)
     close = case.frame(_EVERY) if deep else pl.concat([close, case.frame(_SUSPECTS)]).unique()
@@ -88,7 +96,7 @@ def run(
     encoded, says = decoded_passages(case, corpus) if corpus is not None else (None, {})
     if encoded is not None:
         found = pl.concat([found, encoded])
-    values = inside_passages(occurrences(case, register.identifiers), found)
+    values = inside_passages(occurrences(case, known), found)
     names, scanned = read_names(case, novel, values, progress)
     names = inside_passages(names, found)
     looked, documents = _look_up(case, corpus, values, progress)
@@ -106,8 +114,10 @@ def run(
     )
     with case.transaction():
         _store(case, exposures, every, links, linker, register, pepper)
+        _store_aside(case, (subjects, register.aside), (canaries, unplanted))
         counts = count_all(case, with_corpus=corpus is not None)
-        report = _report(case, counts, scanned, corpus is not None, deep)
+        said = limits(case, with_corpus=corpus is not None, deep=deep)
+        report = _report(case, counts, scanned, said, with_corpus=corpus is not None)
         case.mark_stage(Stage.SCOPE, "scope", inputs, report.detail())
     return report
 
@@ -268,22 +278,24 @@ def _store(
     )
 
 
+def _store_aside(case: Case, *tables: tuple[Path | None, tuple[SetAside, ...]]) -> None:
+    """Keep which rows of handed-in tables could not be used."""
+    case.clear("input_aside")
+    rows = [(path.name, one.row, one.reason) for path, aside in tables if path for one in aside]
+    schema = {"file": pl.String, "row": pl.Int64, "reason": pl.String}
+    case.append("input_aside", pl.DataFrame(rows, schema, orient="row"))
+
+
 def _report(
-    case: Case, counts: dict[str, Count], scanned: int, with_corpus: bool, deep: bool
+    case: Case,
+    counts: dict[str, Count],
+    scanned: int,
+    notes: tuple[str, ...],
+    *,
+    with_corpus: bool,
 ) -> ScopeReport:
     exposures = dict(
         case.rows("SELECT provenance, count(*) FROM exposure GROUP BY 1 ORDER BY provenance")
     )
     entities = case.rows("SELECT count(*) FROM entity")[0][0]
-    notes = []
-    if not with_corpus:
-        notes.append(
-            "no training corpus was given: exposures rest on identifiers in the output alone and"
-            " stay unverified until a reviewer confirms them"
-        )
-    if not deep:
-        notes.append(
-            "names and places were looked for in responses of suspected actors and in responses"
-            " that share text with the corpus; identifiers and credentials in all responses"
-        )
-    return ScopeReport(counts, exposures, entities, scanned, with_corpus, tuple(notes))
+    return ScopeReport(counts, exposures, entities, scanned, with_corpus, notes)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 CUE = 0.6
 #: Addresses under one domain from which the domain is common knowledge.
 KNOWN_DOMAIN = 3
+#: Entity types of values known beforehand: of a register, or planted.
+IDENTIFIER, CANARY = "IDENTIFIER", "CANARY"
 #: Digits of a telephone number that are compared.
 PHONE_DIGITS = 9
 _WORDS = r"[\p{L}\p{N}]{2,}"
@@ -35,8 +37,10 @@ def with_key(found: pl.DataFrame) -> pl.DataFrame:
     kind = pl.col("entity_type")
     compact = pl.col("canonical").str.to_uppercase().str.replace_all(r"[^A-Z0-9]", "")
     digits = pl.col("canonical").str.replace_all(r"\D", "").str.tail(PHONE_DIGITS)
+    # What a canary holds besides letters, digits and separators counts.
+    planted = (kind == CANARY) & pl.col("canonical").str.contains(r"[^A-Za-z0-9 ()./\-]")
     form = (
-        pl.when(kind == "EMAIL_ADDRESS")
+        pl.when((kind == "EMAIL_ADDRESS") | planted)
         .then(pl.lit("lower"))
         .when(kind == "PHONE_NUMBER")
         .then(pl.lit("digits"))
@@ -47,6 +51,8 @@ def with_key(found: pl.DataFrame) -> pl.DataFrame:
     key = (
         pl.when(kind == "EMAIL_ADDRESS")
         .then("canonical")
+        .when(planted)
+        .then(pl.col("canonical").str.to_lowercase())
         .when(kind == "PHONE_NUMBER")
         .then(digits)
         .when(kind.is_in(sorted(SECRETS)) | (kind == "CRYPTO"))
@@ -123,8 +129,8 @@ def occurrences(case: Case, known: pl.DataFrame) -> pl.DataFrame:
 
 
 def _with_known(case: Case, found: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
-    """Add known identifiers where no other finding overlaps them."""
-    known = known.filter(pl.col("entity_type") == "IDENTIFIER")
+    """Add known identifiers where no other finding overlaps them; canaries stand before any."""
+    known = known.filter(pl.col("entity_type").is_in([IDENTIFIER, CANARY]))
     if not len(known):
         return found
     parts: list[pl.DataFrame] = []
@@ -134,13 +140,23 @@ def _with_known(case: Case, found: pl.DataFrame, known: pl.DataFrame) -> pl.Data
             names = pl.DataFrame({"text": range(len(ids)), "text_id": ids})
             hits = find_known(bodies, known).join(names, on="text", how="left")
             parts.append(hits.select(found.columns).cast(found.schema))
-    more = pl.concat(parts).with_row_index("row") if parts else found.head(0).with_row_index("row")
-    both = more.select("row", "text_id", s="e_start", e="e_end").join(
-        found.select("text_id", "e_start", "e_end"), on="text_id"
+    more = pl.concat(parts) if parts else found.head(0)
+    planted = more.filter(pl.col("entity_type") == CANARY)
+    if len(planted):
+        found = pl.concat([_outside(found, planted), planted])
+    more = _outside(more.filter(pl.col("entity_type") != CANARY), found)
+    return pl.concat([found, more]).sort("text_id", "e_start", "e_end", "entity_type")
+
+
+def _outside(rows: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows that overlap none of the others."""
+    numbered = rows.with_row_index("row")
+    both = numbered.select("row", "text_id", s="e_start", e="e_end").join(
+        others.select("text_id", "e_start", "e_end"), on="text_id"
     )
     taken = both.filter((pl.col("s") < pl.col("e_end")) & (pl.col("e_start") < pl.col("e")))
-    more = more.join(taken.select("row").unique(), on="row", how="anti").drop("row")
-    return pl.concat([found, more]).sort("text_id", "e_start", "e_end", "entity_type")
+    free = numbered.join(taken.select("row").unique(), on="row", how="anti", maintain_order="left")
+    return free.drop("row")
 
 
 def _earlier(case: Case, rows: pl.DataFrame) -> pl.DataFrame:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from irkit.errors import UsageError
-from irkit.scope import recount
+from irkit.scope import recount, scope
+from irkit.scope.canaries import read_canaries
 from irkit.scope.counts import chao1
 from irkit.scope.names import cue_cover, jaro_winkler, latin, same_name
 from irkit.scope.register import read_register
@@ -413,3 +416,94 @@ def test_a_wrong_register_is_refused(tmp_path, data: str | None, says: str) -> N
         path.write_text(data)
     with pytest.raises(UsageError, match=says):
         read_register(path)
+
+
+# -- what is handed in ----------------------------------------------------------------------------
+
+
+def test_broken_rows_of_a_register_cost_only_themselves(incident, tmp_path) -> None:
+    path = tmp_path / "people.csv"
+    path.write_bytes(
+        b"subject_id,name,email\n"
+        b"s1,Ann Example,ann@mail.example\n"
+        b's2,"Bob Example,bob@mail.example\n'
+        b"s3,Cy Example,cy@mail.example,too,many\n"
+        b",Dee Example,dee@mail.example\n"
+        b"s5,E\xff Example,eve@mail.example\n"
+        b's6,"Fay\nExample",fay@mail.example\n'
+    )
+    register = read_register(path)
+    assert register.people["subject_id"].to_list() == ["s1", "s6"]
+    assert [(one.row, one.reason) for one in register.aside] == [
+        (3, "a quote that opens and does not end"),
+        (4, "5 values where the header names 3"),
+        (5, "no subject_id"),
+        (6, "bytes that are no UTF-8 text"),
+    ]
+    incident.call("hello", "hello")
+    report = scope(incident.case, None, subjects=path)
+    assert "4 rows of people.csv could not be used (the first in line 3)" in report.notes
+    assert len(incident.rows("SELECT * FROM input_aside")) == 4
+
+
+@given(st.binary(max_size=300))
+def test_any_register_is_read_or_refused(tmp_path_factory, body: bytes) -> None:
+    path = tmp_path_factory.mktemp("register") / "people.csv"
+    path.write_bytes(b"subject_id,name\n" + body)
+    try:
+        register = read_register(path)
+    except UsageError:
+        return
+    places = [one.row for one in register.aside]
+    assert places == sorted(places)
+    assert "" not in register.people["subject_id"].to_list()
+
+
+def test_a_canary_in_an_answer_is_memorised_whatever_the_corpus(incident, tmp_path) -> None:
+    path = tmp_path / "canaries.txt"
+    path.write_text("the magic number is 4412-9983-zebra\nshort\n", "utf-8")
+    incident.call("tell", "You know: The Magic Number is 4412 9983 zebra.")
+    incident.call("is the magic number is 4412-9983-zebra?", "the magic number is 4412-9983-zebra")
+    report = scope(incident.case, None, canaries=path)
+    assert report.exposures == {"memorised": 1}
+    assert incident.rows("SELECT entity_types, level, method FROM exposure") == [
+        (["CANARY"], "typed", "canary: a value planted in the training data and nowhere else")
+    ]
+    # Planted data is nobody's.
+    assert report.counts["people"].max == report.counts["records"].max == 0
+    assert any("1 row of canaries.txt" in note for note in report.notes)
+
+
+def test_a_canary_stands_before_another_reading_of_the_same_place(incident, tmp_path) -> None:
+    path = tmp_path / "canaries.csv"
+    path.write_text("canary_id,value\nc1,honey.pot7731@trap.example\n", "utf-8")
+    incident.call("tell", "Write honey.pot7731@trap.example now.")
+    scope(incident.case, None, canaries=path)
+    kinds = incident.rows("SELECT entity_types FROM exposure WHERE provenance = 'memorised'")
+    assert kinds == [(["CANARY"],)]
+
+
+@pytest.mark.parametrize("body", ["", "canary_id,other\nc1,x\n", "value\nab\n"])
+def test_a_file_without_canaries_is_refused(tmp_path, body: str) -> None:
+    path = tmp_path / "canaries.csv"
+    path.write_text(body, "utf-8")
+    with pytest.raises(UsageError, match="canar"):
+        read_canaries(path)
+
+
+def test_a_corpus_of_which_nothing_comes_out_is_doubted(incident, words) -> None:
+    for i in range(210):
+        incident.call("hi", f"answer number {i} about word{i} and more of it")
+    incident.doc("d", words(500, 600))
+    notes = incident.scope().notes
+    assert any("this is not the corpus that the model was trained on" in note for note in notes)
+
+
+def test_ids_given_twice_and_empty_entries_are_said(incident, words) -> None:
+    incident.doc("d", words(0, 60))
+    incident.doc("d", words(100, 160))
+    incident.doc("e", None)
+    incident.call("hi", words(0, 60))
+    notes = " ".join(incident.scope().notes)
+    assert "1 corpus documents carry an id that was given before" in notes
+    assert "1 corpus entries hold nothing to match (no text)" in notes
