@@ -75,6 +75,10 @@ INITIAL = Migration(
         # Natural-log probabilities of choice 0; with echo the prompt's tokens come first.
         "CREATE TABLE query_logprob (record_id VARCHAR NOT NULL, source_id INTEGER NOT NULL,"
         " tokens VARCHAR[], token_logprobs DOUBLE[], top_logprobs JSON)",
+        # Other records of the same call: how each was found, and which columns it filled.
+        "CREATE TABLE record_link (record_id VARCHAR NOT NULL, source_id INTEGER NOT NULL,"
+        " other_id VARCHAR NOT NULL, kind VARCHAR NOT NULL, method VARCHAR NOT NULL,"
+        " confidence VARCHAR NOT NULL, offset_ms DOUBLE, filled VARCHAR[])",
         "CREATE TABLE quarantine (source_id INTEGER NOT NULL, entry_no BIGINT NOT NULL,"
         " byte_offset BIGINT NOT NULL, byte_len BIGINT NOT NULL, sha256 VARCHAR NOT NULL,"
         " error_code VARCHAR NOT NULL, error_text VARCHAR NOT NULL, raw BLOB, state VARCHAR)",

@@ -51,6 +51,7 @@ def summary_text(facts: dict[str, Any]) -> str:
         f" + {ingest['blanks']:,} blank + {ingest['quarantined']:,} quarantined;"
         f" {ingest['records']:,} records",
     ]
+    lines += [f"Linked      {text}" for text in linking_text(facts["linking"])]
     tiers = facts["findings"]["by_tier"]
     if tiers:
         lines.append(
@@ -84,6 +85,23 @@ def summary_text(facts: dict[str, Any]) -> str:
     if isinstance(promise, dict) and promise.get("text"):
         lines.append(f"Promise     {promise['text']}")
     return "\n".join(lines)
+
+
+def linking_text(linking: Mapping[str, Any]) -> list[str]:
+    """Return what entries of different logs were tied to one call; nothing where none were."""
+    methods = ", ".join(
+        f"{number:,} by {name.replace('_', ' ')}" for name, number in linking["methods"].items()
+    )
+    said = [
+        (linking["methods"], f"entries of other logs to their calls: {methods}"),
+        (linking["joined"], f"{linking['joined']:,} requests to their responses"),
+        (linking["duplicates"], f"{linking['duplicates']:,} records repeat a call kept elsewhere"),
+        (linking["unlinked_access"],
+         f"{linking['unlinked_access']:,} access-log entries have no content in the case"),
+        (linking["ambiguous"],
+         f"{linking['ambiguous']:,} could belong to several calls and were left alone"),
+    ]  # fmt: skip
+    return [text for number, text in said if number]
 
 
 def next_text(facts: dict[str, Any]) -> list[str]:

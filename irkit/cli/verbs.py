@@ -10,7 +10,7 @@ import click
 
 from irkit.cli.group import cli
 from irkit.cli.session import PATH, Session, common, pass_session, plain, screens, writing
-from irkit.cli.text import preview_text, source_rows, sources_text, summary_text
+from irkit.cli.text import linking_text, preview_text, source_rows, sources_text, summary_text
 from irkit.errors import ExitCode, QuarantinedInput, UsageError
 
 
@@ -105,6 +105,8 @@ def preserve(
         )
         rows = source_rows(case)
     session.emit(rows, sources_text(rows))
+    for text in linking_text(plain(result.ingest.linkage)):
+        session.say(f"linked: {text}")
     for warning in result.ingest.warnings:
         session.say(f"warning: {warning}")
     if result.unknown_format:

@@ -52,6 +52,8 @@ def reused_ids(case: Case) -> int:
     """Return how many request ids stand for calls with different texts (a client set the id)."""
     found = case.rows(
         "SELECT count(*) FROM (SELECT request_id FROM query_record WHERE request_id IS NOT NULL"
+        " AND duplicate_of IS NULL"
+        " AND (prompt_text_id IS NOT NULL OR response_text_id IS NOT NULL)"
         " GROUP BY request_id HAVING count(DISTINCT (coalesce(prompt_text_id, ''),"
         " coalesce(response_text_id, ''))) > 1"
         " AND count(DISTINCT (source_id, entry_no)) > 1)"

@@ -18,11 +18,11 @@ from irkit.errors import IrkitError
 from irkit.ingest.block import NO_GUESS, Block, Guess, Step, blocks
 from irkit.ingest.coverage import describe
 from irkit.ingest.detect import ACCEPT, UNKNOWN, judge, sample
-from irkit.ingest.duplicates import mark_duplicates, reused_ids
+from irkit.ingest.duplicates import reused_ids
 from irkit.ingest.entries import Chunk
 from irkit.ingest.format import Format
-from irkit.ingest.halves import join_halves
 from irkit.ingest.lines import BLOCK
+from irkit.ingest.linking import link
 from irkit.ingest.load import Loader
 from irkit.ingest.mapping import load_mapping
 from irkit.ingest.parallel import OrderedMap, read_ahead
@@ -80,17 +80,17 @@ def ingest(
     sources = Sources(case, source_ids, inputs)
     try:
         if not len(sources):
+            # Also here: an earlier run may have been stopped between reading and linking.
             return IngestReport(
                 skipped=sources.skipped,
-                duplicates=_count_duplicates(case),
+                linkage=link(case, known.formats),
                 warnings=tuple(known.warnings()),
             )
         run = _Run(case, known, forced, inputs, sources, progress)
         run.all()
     finally:
         sources.close()
-    duplicates = mark_duplicates(case)
-    joined = join_halves(case, known.formats)
+    linkage = link(case, known.formats)
     warnings = known.warnings()
     if reused := reused_ids(case):
         warnings.append(
@@ -103,8 +103,7 @@ def ingest(
         records=run.records,
         quarantined=run.quarantined,
         skipped=sources.skipped,
-        duplicates=duplicates,
-        joined=joined,
+        linkage=linkage,
         new_texts=run.new_texts,
         warnings=tuple(warnings),
     )
@@ -117,11 +116,6 @@ def _inputs_hash(case: Case, format_id: str, mapping: str) -> str:
         *(settings.max_line_mb, settings.max_expand_ratio, settings.max_nesting),
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-
-
-def _count_duplicates(case: Case) -> int:
-    found = case.rows("SELECT count(*) FROM query_record WHERE duplicate_of IS NOT NULL")
-    return int(found[0][0])
 
 
 class _Run:

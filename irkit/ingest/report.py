@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from irkit.case.views.linking import Linkage
 
 #: Reports of single sources kept in memory; all of them are in the case.
 MAX_REPORTS = 10_000
@@ -33,8 +35,7 @@ class IngestReport:
         read: number of sources read now.
         entries, records, quarantined: sums over all sources read now.
         skipped: sources that were already read on the same inputs.
-        duplicates: records in the whole case that repeat an earlier call.
-        joined: requests and responses of different entries that were joined into one call.
+        linkage: what different entries of the whole case were found to belong to one call.
         new_texts: texts that the case did not hold before.
         warnings: sentences for people (plug-ins that failed to load, reused request ids).
     """
@@ -45,7 +46,16 @@ class IngestReport:
     records: int = 0
     quarantined: int = 0
     skipped: int = 0
-    duplicates: int = 0
-    joined: int = 0
+    linkage: Linkage = field(default_factory=Linkage)
     new_texts: int = 0
     warnings: tuple[str, ...] = ()
+
+    @property
+    def duplicates(self) -> int:
+        """Records in the whole case that repeat another record's call."""
+        return self.linkage.duplicates
+
+    @property
+    def joined(self) -> int:
+        """Requests and responses of different entries that became one call."""
+        return self.linkage.joined

@@ -20,7 +20,10 @@ from irkit.ingest.load import Tally
 from irkit.model import Stage
 
 _PAGE = 1000
-_TABLES = ("query_record", "query_message", "query_choice", "query_logprob", "quarantine")
+_TABLES = (
+    *("query_record", "query_message", "query_choice", "query_logprob", "record_link"),
+    "quarantine",
+)
 
 _PENDING = """
 CREATE OR REPLACE TEMP TABLE pending_source AS

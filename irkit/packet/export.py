@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import duckdb
 
 import irkit
 from irkit.case import Case
+from irkit.case.views.linking import linkage
 from irkit.errors import StorageError
 from irkit.model import TECHNIQUE_TAGS, Technique
 from irkit.scope import notes
@@ -196,6 +198,7 @@ def summary(case: Case) -> dict[str, Any]:
             "quarantined": int(totals[3]),
             "records": int(totals[1]),
         },
+        "linking": asdict(linkage(case.con)),
         "scope": {"limits": list(notes(case))},
         "settings_hash": case.settings.digest(),
         "versions": versions(case),

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from irkit import __version__
+from irkit.case.views.linking import linkage
 from irkit.errors import EvidenceMismatch
 from irkit.packet.merkle import root
 from irkit.packet.model import Row
@@ -292,6 +293,7 @@ def limits(case: Case, facts: Facts) -> list[str]:
             words.append(f"{source['quarantined']} entries could not be read (quarantine)")
         if words and len(limits) < 16:
             limits.append(f"{source['file']}: {'; '.join(words)}.")
+    limits += _linking(case)
     unverified = int(
         case.rows("SELECT count(*) FROM exposure WHERE provenance = 'unverified'")[0][0]
     )
@@ -310,6 +312,37 @@ def limits(case: Case, facts: Facts) -> list[str]:
         *facts.texts("limits"),
     ]
     return limits
+
+
+def _linking(case: Case) -> list[str]:
+    """Say which attributions rest on a join by time, and what no join was found for."""
+    ties = linkage(case.con)
+    said = []
+    if ties.filled_by_time:
+        flagged = int(
+            case.rows(
+                "SELECT count(*) FROM record_link l JOIN query_record r USING (record_id)"
+                " WHERE l.confidence <> 'high' AND EXISTS (SELECT 1 FROM finding f WHERE f.tier IN"
+                " ('A', 'B') AND ((f.unit_kind = 'credential' AND f.unit = r.credential_id) OR"
+                " (f.unit_kind = 'source_ip' AND f.unit = r.client_ip)))"
+            )[0][0]
+        )
+        said.append(
+            f"{plural(ties.filled_by_time, 'call')} got address or credential from an access log"
+            f" that shares no id with them, by time (and token counts where logged); {flagged} of"
+            " them belong to flagged actors. Such an attribution is likely, not proven."
+        )
+    if ties.ambiguous:
+        said.append(
+            f"{ties.ambiguous} entries or ids of the logs could belong to several calls; irkit did"
+            " not choose between them."
+        )
+    if ties.unlinked_access:
+        said.append(
+            f"For {ties.unlinked_access} calls only the access log was preserved: who called is"
+            " known, what was asked and answered is not."
+        )
+    return said
 
 
 def evidence(case: Case, zone: str) -> Row:
