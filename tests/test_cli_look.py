@@ -11,6 +11,7 @@ from tiny_case import fill
 from irkit.case import Case
 from irkit.cli import cli
 from irkit.errors import UsageError
+from irkit.model import Stage
 
 
 @pytest.fixture
@@ -63,6 +64,26 @@ def test_review_changes_the_counts_and_is_recorded(path, clock):
             "reject",
             True,
         )
+
+
+def test_a_sampled_review_is_drawn_and_followed(path, clock):
+    with Case.open(path, write=True, clock=clock) as case:
+        case.mark_stage(Stage.SCOPE, "scope", "x", {"notes": []})
+    assert "No sample was drawn" in run("review", path).stdout
+    drawn = json.loads(run("review", path, "--sample", "5", "--json").stdout)
+    assert {row["frame"] for row in drawn["strata"]} == {"person", "record"}
+    first = drawn["next"][0]["exposure_id"]
+    run("review", path, first, "confirm")
+    left = json.loads(run("review", path, "--json").stdout)
+    assert first not in [row["exposure_id"] for row in left["next"]]
+    assert sum(row["judged"] for row in left["strata"]) > 0
+    text = run("review", path).stdout
+    assert "ann@example.org" not in text
+
+
+def test_a_verdict_is_needed(path):
+    with pytest.raises(UsageError, match="verdict"):
+        run("review", path, "E1")
 
 
 def test_review_of_nothing_is_refused(path):
