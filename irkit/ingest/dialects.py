@@ -2,6 +2,10 @@
 
 A case holds if its test holds and no earlier one does.  Values are lists: messages of
 ``(role, body)``, choices of the struct that ``ik_choice`` fixes.
+
+Most sources write all their texts in one way.  A :class:`~irkit.ingest.plain.Plain` reading of a
+case takes such texts out of the record in the one parse that finds them, instead of as JSON that is
+parsed again; it says which records it holds for.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from irkit.ingest.bodies import CHOICES, MESSAGES
+from irkit.ingest.plain import ANSWER_PARTS, CHOICE_TEXTS, CONVERSE_PARTS, MESSAGE_KINDS, Plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +29,14 @@ class Typed:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One dialect's test and value over the body names."""
+    """One dialect's test and value over the body names; ``plain`` readings are of ``name``."""
 
     id: str
     test: str
     value: str
     typed: Typed | None = None
+    name: str = ""
+    plain: tuple[Plain, ...] = ()
 
 
 INPUTS: tuple[Case, ...] = (
@@ -38,6 +45,8 @@ INPUTS: tuple[Case, ...] = (
         "starts_with(messages, '[')",
         "ik_messages(messages)",
         Typed("messages", MESSAGES, "ik_as_messages(messages)"),
+        "messages",
+        MESSAGE_KINDS,
     ),
     Case(
         "messages_object",
@@ -55,6 +64,8 @@ INPUTS: tuple[Case, ...] = (
         "starts_with(rq_messages, '[')",
         "ik_messages(rq_messages)",
         Typed("rq_messages", MESSAGES, "ik_as_messages(rq_messages)"),
+        "rq_messages",
+        MESSAGE_KINDS,
     ),
     Case("contents", "starts_with(rq_contents, '[')", "ik_messages(rq_contents)"),
     Case("prompt_column", "prompt IS NOT NULL", "[{'role': 'user', 'body': prompt}]"),
@@ -112,6 +123,8 @@ OUTPUTS: tuple[Case, ...] = (
         "starts_with(rs_choices, '[')",
         "ik_openai(rs_choices)",
         Typed("rs_choices", CHOICES, "ik_as_choices(rs_choices)"),
+        "rs_choices",
+        (CHOICE_TEXTS,),
     ),
     Case(
         "chunks",
@@ -128,12 +141,16 @@ OUTPUTS: tuple[Case, ...] = (
         "content",
         "rs_content IS NOT NULL",
         "[ik_choice(0, ik_text(rs_content), rs_stop_reason)]",
+        name="rs_content",
+        plain=(ANSWER_PARTS,),
     ),
     Case(
         "converse",
         "starts_with(rs_output, '{')",
         "[ik_choice(0, ik_text(coalesce(json_extract(rs_output, '$.message.content')::VARCHAR,"
         " rs_output)), rs_stop_reason)]",
+        name="rs_output",
+        plain=(CONVERSE_PARTS,),
     ),
     Case(
         "responses",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -20,7 +22,7 @@ from irkit.ingest.prompts import split_prompts
 from irkit.ingest.registry import Registry
 from irkit.ingest.repair import mend
 from irkit.ingest.routing import Router
-from irkit.ingest.shapes import Shape, most_common_shape
+from irkit.ingest.shapes import Shape, most_common_shape, plain_names
 from irkit.ingest.structure import nesting
 
 
@@ -67,6 +69,7 @@ class Projector:
         self.router = Router(registry, self._engine)
         self._compiled: dict[tuple[str, bool, Shape | None, bool], str] = {}
         self._distrusted: set[tuple[str, Shape]] = set()
+        self._unfit: set[tuple[str, Shape]] = set()
 
     def close(self) -> None:
         """Free the database."""
@@ -99,13 +102,19 @@ class Projector:
         total = len(lines)
         giants = Giants(lines)
         whole, lines = lines, giants.lines
-        rows = np.arange(total, dtype=np.int64)
         tables: list[pa.Table] = []
         done = np.zeros(total, bool)
         if primary is not None and total:
-            found = self._run(primary, rows, lines, shape)
-            tables.append(_with(found, 0, ""))
-            done[found.column("row_no").to_numpy()] = True
+            for step in self._narrowing(primary, shape):
+                left = np.flatnonzero(~done)
+                if not len(left):
+                    break
+                some = lines if len(left) == total else _take(lines, left)
+                found = self._run(primary, left, some, step)
+                tables.append(_with(found, 0, ""))
+                done[found.column("row_no").to_numpy()] = True
+                if step is not None and 2 * len(found) < len(left):
+                    self._unfit.add((primary.id, step))
         rejects: list[PartReject] = []
         rest = np.flatnonzero(~done)
         if len(rest):
@@ -113,6 +122,13 @@ class Projector:
             tables += other
         records = giants.restore(_assemble(tables))
         return _checked(records, rejects, total, whole)
+
+    def _narrowing(self, fmt: Format, shape: Shape | None) -> Sequence[Shape | None]:
+        """Return the shapes to try in turn, the cheapest statement first."""
+        if shape is None:
+            return [None]
+        steps = [shape] if shape == shape.wide else [shape, shape.wide]
+        return [step for step in steps[:-1] if (fmt.id, step) not in self._unfit] + steps[-1:]
 
     def _odd(
         self, rows: NDArray[np.int64], lines: pa.Array
@@ -220,14 +236,14 @@ class Projector:
         shape: Shape | None = None,
     ) -> pa.Table:
         """Run the statement; if one entry defeats it, find that entry and leave it out."""
-        if shape is not None and (fmt.id, shape) not in self._distrusted:
+        if shape is not None and (fmt.id, shape.wide) not in self._distrusted:
             try:
                 return self._statement(fmt, rows, lines, split=split, shape=shape, trusted=True)
             except FAULTS:
                 raise
             except (duckdb.Error, pa.ArrowException):
                 # Some line is no valid JSON: from now on each is checked first.
-                self._distrusted.add((fmt.id, shape))
+                self._distrusted.add((fmt.id, shape.wide))
         try:
             return self._statement(fmt, rows, lines, split=split, shape=shape)
         except FAULTS:
@@ -272,7 +288,20 @@ class Projector:
             return None
         rows = np.arange(len(texts), dtype=np.int64)
         found = self._engine.run(sql, rows, texts.cast(pa.large_string())).to_pylist()
-        return most_common_shape(fmt, [tuple(row.values()) for row in found])
+        shape = most_common_shape(fmt, [tuple(row.values()) for row in found])
+        if shape is None:
+            return None
+        return replace(shape, plain=plain_names(fmt, shape, _parsed(lines)))
+
+
+def _parsed(lines: Sequence[bytes]) -> list[Any]:
+    documents = []
+    for line in lines:
+        try:
+            documents.append(json.loads(line))
+        except (ValueError, RecursionError):
+            continue
+    return documents
 
 
 def _is_text(line: bytes) -> bool:

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from irkit.ingest.bodies import REQUEST_JSON, REQUEST_TEXT, RESPONSE_JSON, RESPONSE_TEXT
 from irkit.ingest.columns import (
@@ -31,8 +30,19 @@ from irkit.ingest.columns import (
 )
 from irkit.ingest.dialects import INPUTS, OUTPUTS, Case, index_of, value_of
 from irkit.ingest.extraction import Extraction
-from irkit.ingest.format import TARGETS, Format, first_of, literal
-from irkit.ingest.shapes import Shape, earlier, elsewhere, typed_names, under, unread, wanted
+from irkit.ingest.format import TARGETS, Format, Paths, first_of, literal
+from irkit.ingest.plain import Plain
+from irkit.ingest.shapes import (
+    Shape,
+    earlier,
+    elsewhere,
+    only_cases,
+    plain_of,
+    typed_names,
+    under,
+    unread,
+    wanted,
+)
 
 _SIG = "sig_"
 _BODIES = ("request", "response", "messages", "stop", "logit_bias", "tags")
@@ -69,11 +79,12 @@ def compile_format(
     inputs = tuple(INPUTS[i] for i in shape.inputs) if shape else INPUTS
     outputs = tuple(OUTPUTS[i] for i in shape.outputs) if shape else OUTPUTS
     typed = typed_names(fmt, shape) if shape else {}
+    plain = _plain(shape, typed) if shape else {}
     stream = shape is None or "response" in wanted(fmt, shape)
     ctes |= _values(stream=stream)
     ctes |= _lists(
-        _Side(value_of(inputs, typed), inputs, typed, _TURNS, _MESSAGES),
-        _Side(value_of(outputs, typed), outputs, typed, _ANSWERS, _CHOICES),
+        _Side(value_of(inputs, typed), inputs, typed, _TURNS, _MESSAGES, plain),
+        _Side(value_of(outputs, typed), outputs, typed, _ANSWERS, _CHOICES, plain),
     )
     ctes |= _places()
     columns = record_columns(fmt)
@@ -126,35 +137,43 @@ def shape_statement(fmt: Format) -> str | None:
 # -- layers 1 to 4 ------------------------------------------------------------------------------
 
 
+def _line_extraction(fmt: Format, shape: Shape | None) -> Extraction:
+    """Return what is taken out of the whole record."""
+    texts, jsons = {**_signature(fmt), **fmt.paths}, dict(fmt.json_paths)
+    if shape is None:
+        return Extraction(texts, jsons)
+    places = {"request": shape.request, "response": shape.response}
+    whole = wanted(fmt, shape)
+    apart = [places[name] for name in sorted(whole)]
+    jsons = {key: paths for key, paths in jsons.items() if key not in places}
+    jsons |= {name: places[name] for name in whole}
+    texts |= under(shape.request, REQUEST_TEXT, apart)
+    texts |= under(shape.response, RESPONSE_TEXT, apart)
+    jsons |= under(shape.request, REQUEST_JSON, apart)
+    jsons |= under(shape.response, RESPONSE_JSON, apart)
+    texts |= earlier(fmt, shape)
+    unused = unread(shape)
+    texts = {key: elsewhere(fmt, shape, paths) for key, paths in texts.items()}
+    texts = {key: paths for key, paths in texts.items() if paths and key not in unused}
+    jsons = {key: paths for key, paths in jsons.items() if key not in unused}
+    typed = typed_names(fmt, shape)
+    jsons = {key: paths for key, paths in jsons.items() if key not in typed}
+    return Extraction(texts, jsons, typed, apart)
+
+
+def _signature(fmt: Format) -> dict[str, Paths]:
+    return {_SIG + name: paths for name, paths in fmt.signature_paths.items()}
+
+
 def _head(fmt: Format, *, forced: bool, shape: Shape | None, trusted: bool) -> dict[str, str]:
     """Return the layers up to ``inner_``: envelope columns and body names, side by side."""
-    signature = {_SIG + name: paths for name, paths in fmt.signature_paths.items()}
-    texts, jsons = {**signature, **fmt.paths}, dict(fmt.json_paths)
-    typed: dict[str, tuple[str, Any]] = {}
-    apart: list[str] = []
-    if shape is not None:
-        places = {"request": shape.request, "response": shape.response}
-        whole = wanted(fmt, shape)
-        apart = [places[name] for name in sorted(whole)]
-        jsons = {key: paths for key, paths in jsons.items() if key not in places}
-        jsons |= {name: places[name] for name in whole}
-        texts |= under(shape.request, REQUEST_TEXT, apart)
-        texts |= under(shape.response, RESPONSE_TEXT, apart)
-        jsons |= under(shape.request, REQUEST_JSON, apart)
-        jsons |= under(shape.response, RESPONSE_JSON, apart)
-        texts |= earlier(fmt, shape)
-        unused = unread(shape)
-        texts = {key: elsewhere(fmt, shape, paths) for key, paths in texts.items()}
-        texts = {key: paths for key, paths in texts.items() if paths and key not in unused}
-        jsons = {key: paths for key, paths in jsons.items() if key not in unused}
-        typed = typed_names(fmt, shape)
-        jsons = {key: paths for key, paths in jsons.items() if key not in typed}
-    line = Extraction(texts, jsons, typed, apart)
+    line = _line_extraction(fmt, shape)
     taken = line.columns("l")
     names = line.names("line", "l")
     # The signature's names and the record's names live in two layers, so they may coincide.
     tested = [
-        f'{names.get(key, "NULL::VARCHAR")} AS "{key.removeprefix(_SIG)}"' for key in signature
+        f'{names.get(key, "NULL::VARCHAR")} AS "{key.removeprefix(_SIG)}"'
+        for key in _signature(fmt)
     ]
     named = [f'{expr} AS "{key}"' for key, expr in names.items() if not key.startswith(_SIG)]
     test = "line IS NOT NULL" if forced else f"line IS NOT NULL AND ({fmt.signature})"
@@ -217,21 +236,33 @@ def _narrow(fmt: Format, shape: Shape) -> dict[str, str]:
     absent += [] if shape.response else [*RESPONSE_TEXT, *RESPONSE_JSON]
     absent += sorted(unread(shape) - set(absent))
     kept = [name for name in body if name not in absent]
-    ahead = [f"{name} IS NULL" for name in earlier(fmt, shape)]
-    guards = [
-        "matched",
-        *ahead,
-        f"{index_of(INPUTS[: max(shape.inputs) + 1], typed)} IN {_tuple(shape.inputs)}",
-        f"{index_of(OUTPUTS[: max(shape.outputs) + 1], typed)} IN {_tuple(shape.outputs)}",
-    ]
+    ahead_of = list(earlier(fmt, shape))
+    ahead = [f"{name} IS NULL" for name in ahead_of]
+    guards = ["matched", *ahead]
+    plain = _plain(shape, typed)
+    for cases, chosen in ((INPUTS, shape.inputs), (OUTPUTS, shape.outputs)):
+        last = max(chosen)
+        reading = plain.get(cases[last].name) if len(chosen) == 1 else None
+        if reading is None:
+            guards.append(f"{index_of(cases[: last + 1], typed)} IN {_tuple(chosen)}")
+        else:
+            guards.append(reading.holds.replace("{}", cases[last].name))
+            if last:
+                guards.append(f"{index_of(cases[:last], typed)} = -1")
     items = [f'{expr} AS "{key}"' for key, expr in envelope.items()]
     return {
-        "env": select(["row_no", "matched", *items, *kept, *earlier(fmt, shape)], "named"),
+        "env": select(["row_no", "matched", *items, *kept, *ahead_of], "named"),
         "whole": f"SELECT * REPLACE ({', '.join(unwrap)}) FROM env",
         "nulls": select(["*", *(f"NULL::VARCHAR AS {name}" for name in absent)], "whole"),
         "inner_": "SELECT * REPLACE (coalesce(" + " AND ".join(guards) + ", false) AS matched)"
         " FROM nulls",
     }
+
+
+def _plain(shape: Shape, typed: Mapping[str, object]) -> dict[str, Plain]:
+    """Return the plain readings that are used, by the name that they read."""
+    readings = {case.name: plain_of(shape, case) for case in only_cases(shape)}
+    return {name: plain for name, plain in readings.items() if plain is not None and name in typed}
 
 
 def _envelope(fmt: Format) -> dict[str, str]:
@@ -335,18 +366,21 @@ class _Side:
     typed: Mapping[str, object]
     straight: Mapping[str, str]
     general: Mapping[str, str]
+    plain: Mapping[str, Plain]
 
     @property
     def direct(self) -> str:
         """Name of the one typed list that is all there is, or empty."""
-        only = self.cases[0].typed if len(self.cases) == 1 else None
-        return only.name if only is not None and only.name in self.typed else ""
+        only = self.cases[0].name if len(self.cases) == 1 else ""
+        return only if only in self.typed else ""
 
     def lists(self, source: str) -> list[str]:
         """Return select items for the side's lists."""
         straight = bool(self.direct)
         name = self.direct or source
         rules = self.straight if straight else self.general
+        if straight and self.direct in self.plain:
+            rules = {**rules, **self.plain[self.direct].lists}
         return [f"{rule.replace('{}', name)} AS {key}" for key, rule in rules.items()]
 
 

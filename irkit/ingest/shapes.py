@@ -6,12 +6,16 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from irkit.ingest.bodies import REQUEST_JSON, RESPONSE_JSON
-from irkit.ingest.dialects import INPUTS, OUTPUTS
+from irkit.ingest.dialects import INPUTS, OUTPUTS, Case
 from irkit.ingest.format import Format, Paths, first_of
+from irkit.ingest.plain import Plain
+
+#: Share of sampled values that a plain reading must suit.
+_SUITS = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +25,19 @@ class Shape:
     Attributes:
         request, response: JSON paths of the bodies in the record, empty if the format has none.
         inputs, outputs: indices into :data:`~irkit.ingest.dialects.INPUTS` and ``OUTPUTS``.
+        plain: names whose values have a plain reading, with its id.
     """
 
     request: str
     response: str
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    plain: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def wide(self) -> Shape:
+        """The same shape without plain readings."""
+        return replace(self, plain=())
 
 
 def most_common_shape(fmt: Format, rows: Sequence[tuple[int, int, int, int]]) -> Shape | None:
@@ -58,6 +69,48 @@ def most_common_shape(fmt: Format, rows: Sequence[tuple[int, int, int, int]]) ->
         tuple(sorted({row[2] for row in own})),
         tuple(sorted({row[3] for row in own})),
     )
+
+
+def plain_names(fmt: Format, shape: Shape, documents: Sequence[Any]) -> tuple[tuple[str, str], ...]:
+    """Return the names that a plain reading suits in most of the sampled documents."""
+    found = []
+    for case in only_cases(shape):
+        paths = first_of(_bodies(fmt, shape).get(case.name, ()))
+        if len(paths) != 1:
+            continue
+        values = [_value(document, paths[0]) for document in documents]
+        for plain in case.plain:
+            if sum(map(plain.suits, values)) >= _SUITS * len(values) > 0:
+                found.append((case.name, plain.id))
+                break
+    return tuple(found)
+
+
+def only_cases(shape: Shape) -> list[Case]:
+    """Return the case of each side that has one dialect only."""
+    sides = ((INPUTS, shape.inputs), (OUTPUTS, shape.outputs))
+    return [cases[chosen[0]] for cases, chosen in sides if len(chosen) == 1]
+
+
+def plain_of(shape: Shape, case: Case) -> Plain | None:
+    """Return the plain reading of a case in this shape, if it has one."""
+    wanted_id = dict(shape.plain).get(case.name, "")
+    return next((plain for plain in case.plain if plain.id == wanted_id), None)
+
+
+def _value(document: Any, path: str) -> Any:
+    for key in path.split(".")[1:]:
+        document = document.get(key.strip('"')) if isinstance(document, dict) else None
+    return document
+
+
+def _bodies(fmt: Format, shape: Shape) -> dict[str, Paths]:
+    """Return where each name that a dialect may read lies in the record."""
+    return {
+        **under(shape.request, REQUEST_JSON),
+        **under(shape.response, RESPONSE_JSON),
+        **{name: paths for name, paths in fmt.json_paths.items() if name not in fmt.columns},
+    }
 
 
 def unread(shape: Shape) -> set[str]:
@@ -93,11 +146,7 @@ def elsewhere(fmt: Format, shape: Shape, paths: Paths) -> Paths:
 
 def typed_names(fmt: Format, shape: Shape) -> dict[str, tuple[str, Any]]:
     """Return the lists that can be read as DuckDB values at once, with path and schema."""
-    bodies = {
-        **under(shape.request, REQUEST_JSON),
-        **under(shape.response, RESPONSE_JSON),
-        **{name: paths for name, paths in fmt.json_paths.items() if name not in fmt.columns},
-    }
+    bodies = _bodies(fmt, shape)
     used = " ".join(fmt.columns.values())
     other = {name: p for name, p in fmt.json_paths.items() if name not in ("request", "response")}
     whole = {
@@ -107,13 +156,15 @@ def typed_names(fmt: Format, shape: Shape) -> dict[str, tuple[str, Any]]:
     }
     found = {}
     for case in (*(INPUTS[i] for i in shape.inputs), *(OUTPUTS[i] for i in shape.outputs)):
-        typed = case.typed
-        if typed is None or re.search(rf"\b{typed.name}\b", used):
+        plain = plain_of(shape, case)
+        name = case.name if plain else case.typed.name if case.typed else ""
+        schema = plain.schema if plain else case.typed.schema if case.typed else ""
+        if not name or re.search(rf"\b{name}\b", used):
             continue
-        paths = first_of(bodies.get(typed.name, ()))
+        paths = first_of(bodies.get(name, ()))
         # Where a body is also wanted whole, what is in it is taken from the whole.
         if len(paths) == 1 and not any(paths[0].startswith(f"{path}.") for path in whole):
-            found[typed.name] = paths[0], json.loads(typed.schema)
+            found[name] = paths[0], json.loads(schema)
     return found
 
 
