@@ -75,6 +75,9 @@ INITIAL = Migration(
         # Natural-log probabilities of choice 0; with echo the prompt's tokens come first.
         "CREATE TABLE query_logprob (record_id VARCHAR NOT NULL, source_id INTEGER NOT NULL,"
         " tokens VARCHAR[], token_logprobs DOUBLE[], top_logprobs JSON)",
+        # Members of an archive, and which entries of their source each holds.
+        "CREATE TABLE evidence_member (source_id INTEGER NOT NULL, name VARCHAR NOT NULL,"
+        " first_entry BIGINT NOT NULL, entries BIGINT NOT NULL)",
         # Other records of the same call: how each was found, and which columns it filled.
         "CREATE TABLE record_link (record_id VARCHAR NOT NULL, source_id INTEGER NOT NULL,"
         " other_id VARCHAR NOT NULL, kind VARCHAR NOT NULL, method VARCHAR NOT NULL,"

@@ -1,4 +1,4 @@
-"""Open evidence files by content: plain, gzip, zstd, bzip2, xz, Parquet.
+"""Open evidence files by content: plain, gzip, zstd, bzip2, xz, tar, zip, Parquet.
 
 Names prove nothing (``.json.gz`` without gzip and gzip without suffix both occur), so the first
 bytes decide.  Decompression is bounded on both sides: output comes in pieces of at most
@@ -9,6 +9,7 @@ file yields everything that could be decompressed before the damage.
 from __future__ import annotations
 
 import bz2
+import io
 import lzma
 import zlib
 from collections.abc import Callable, Iterator
@@ -24,8 +25,10 @@ from irkit.errors import StorageError
 #: Largest piece of decompressed bytes handed on at once.
 PIECE = 4 << 20
 _READ = 1 << 20
+#: A part of an archive that can only be read as a whole (zip, Parquet, zstd in it), bytes.
+MAX_WHOLE = 256 << 20
 #: Below this a high ratio is no danger, and small files of repeated lines reach any ratio.
-_BOMB_FLOOR = 64 << 20
+BOMB_FLOOR = 64 << 20
 _XZ_MEMORY = 128 << 20
 _ZSTD_WINDOW = 1 << 27
 
@@ -38,6 +41,8 @@ class Container(StrEnum):
     ZSTD = "zstd"
     BZIP2 = "bzip2"
     XZ = "xz"
+    TAR = "tar"
+    ZIP = "zip"
     PARQUET = "parquet"
     #: A kind of file that holds no log by itself (archive, database, image).
     FOREIGN = "foreign"
@@ -49,7 +54,8 @@ _MAGIC: tuple[tuple[bytes, Container, str], ...] = (
     (b"BZh", Container.BZIP2, "bzip2"),
     (b"\xfd7zXZ\x00", Container.XZ, "xz"),
     (b"PAR1", Container.PARQUET, "Parquet"),
-    (b"PK\x03\x04", Container.FOREIGN, "zip archive"),
+    (b"PK\x03\x04", Container.ZIP, "zip archive"),
+    (b"PK\x05\x06", Container.ZIP, "zip archive"),
     (b"Obj\x01", Container.FOREIGN, "Avro file"),
     (b"SQLite format 3\x00", Container.FOREIGN, "SQLite database"),
     (b"ARROW1", Container.FOREIGN, "Arrow file"),
@@ -59,6 +65,9 @@ _MAGIC: tuple[tuple[bytes, Container, str], ...] = (
     (b"\x7fELF", Container.FOREIGN, "program"),
     (b"PGDMP", Container.FOREIGN, "PostgreSQL custom dump"),
 )
+
+
+_COMPRESSED = (Container.GZIP, Container.ZSTD, Container.BZIP2, Container.XZ)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +84,7 @@ def sniff(head: bytes) -> tuple[Container, str]:
         if head.startswith(magic):
             return container, name
     if head[257:262] == b"ustar":
-        return Container.FOREIGN, "tar archive"
+        return Container.TAR, "tar archive"
     return Container.PLAIN, "plain"
 
 
@@ -107,6 +116,11 @@ def open_file(path: Path) -> BinaryIO:
 class ByteStream:
     """The decompressed bytes of one file, in pieces, with what went wrong at the end.
 
+    Args:
+        path: the file.
+        max_ratio: decompressed over compressed bytes above which reading stops.
+        inner: read these bytes, which came out of the file, instead of the file itself.
+
     Attributes:
         container: outermost container.
         consumed: bytes read from disk so far (for progress).
@@ -114,22 +128,23 @@ class ByteStream:
         damage: set once the stream ended early.
     """
 
-    def __init__(self, path: Path, max_ratio: int) -> None:
+    def __init__(self, path: Path, max_ratio: int, inner: io.BufferedReader | None = None) -> None:
         self.path = path
+        self._inner = inner
         self.consumed = 0
         self.produced = 0
         self.damage: Damage | None = None
         self._max_ratio = max_ratio
-        self.container, self.name = sniff(read_head(path))
+        self.container, self.name = sniff(inner.peek(512) if inner else read_head(path))
 
     def __iter__(self) -> Iterator[bytes]:
-        with open_file(self.path) as stream:
+        with self._inner or open_file(self.path) as stream:
             for piece in self._pieces(stream):
                 self.produced += len(piece)
                 yield piece
                 if (
-                    self.produced > _BOMB_FLOOR
-                    and self.container is not Container.PLAIN
+                    self.produced > BOMB_FLOOR
+                    and self.container in _COMPRESSED
                     and self.produced > self._max_ratio * max(self.consumed, 1)
                 ):
                     self.damage = Damage(
@@ -197,6 +212,14 @@ class ByteStream:
             )
 
     def _zstd(self, stream: BinaryIO) -> Iterator[bytes]:
+        if self._inner is not None:
+            # Whether the last frame is whole can be told only by looking twice.
+            whole = stream.read(MAX_WHOLE + 1)
+            if len(whole) > MAX_WHOLE:
+                words = "a zstd file too large to be read inside an archive; unpack it first"
+                self.damage = Damage("too_large", words)
+                return
+            stream = io.BytesIO(whole)
         engine = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
         reader = engine.stream_reader(stream, read_size=_READ, read_across_frames=True)
         try:
@@ -208,7 +231,7 @@ class ByteStream:
                 "truncated_container", "zstd data is damaged; the rest is unreadable"
             )
             return
-        if not _zstd_complete(self.path):
+        if not _zstd_complete(stream):
             self.damage = Damage("truncated_container", "zstd data ends in the middle of a frame")
 
 
@@ -253,42 +276,42 @@ class _Gzip:
         return self._engine.decompress(self._engine.unconsumed_tail + data, max_length)
 
 
-def _zstd_complete(path: Path) -> bool:
+def _zstd_complete(stream: BinaryIO) -> bool:
     """Walk frames and blocks by their headers: does the file end where a frame ends?
 
     The decoder itself cannot tell a cut file from a finished one at a block boundary.
     Source: RFC 8878, sections 3.1.1 and 3.1.2.
     """
-    size = path.stat().st_size
-    with open_file(path) as stream:
-        while stream.tell() < size:
-            magic = stream.read(4)
-            if len(magic) < 4:
+    size = stream.seek(0, 2)
+    stream.seek(0)
+    while stream.tell() < size:
+        magic = stream.read(4)
+        if len(magic) < 4:
+            return False
+        if 0x184D2A50 <= int.from_bytes(magic, "little") <= 0x184D2A5F:
+            length = stream.read(4)
+            stream.seek(int.from_bytes(length, "little"), 1)
+            if len(length) < 4 or stream.tell() > size:
                 return False
-            if 0x184D2A50 <= int.from_bytes(magic, "little") <= 0x184D2A5F:
-                length = stream.read(4)
-                stream.seek(int.from_bytes(length, "little"), 1)
-                if len(length) < 4 or stream.tell() > size:
-                    return False
-                continue
-            if magic != b"\x28\xb5\x2f\xfd":
+            continue
+        if magic != b"\x28\xb5\x2f\xfd":
+            return False
+        descriptor = stream.read(1)
+        if not descriptor:
+            return False
+        flags = descriptor[0]
+        single, checksum = bool(flags & 0x20), bool(flags & 0x04)
+        content = (1 if single else 0, 2, 4, 8)[flags >> 6]
+        stream.seek((0 if single else 1) + (0, 1, 2, 4)[flags & 3] + content, 1)
+        last = False
+        while not last:
+            header = stream.read(3)
+            if len(header) < 3:
                 return False
-            descriptor = stream.read(1)
-            if not descriptor:
-                return False
-            flags = descriptor[0]
-            single, checksum = bool(flags & 0x20), bool(flags & 0x04)
-            content = (1 if single else 0, 2, 4, 8)[flags >> 6]
-            stream.seek((0 if single else 1) + (0, 1, 2, 4)[flags & 3] + content, 1)
-            last = False
-            while not last:
-                header = stream.read(3)
-                if len(header) < 3:
-                    return False
-                value = int.from_bytes(header, "little")
-                last, kind, length_ = bool(value & 1), (value >> 1) & 3, value >> 3
-                stream.seek(1 if kind == 1 else length_, 1)
-            stream.seek(4 if checksum else 0, 1)
-            if stream.tell() > size:
-                return False
+            value = int.from_bytes(header, "little")
+            last, kind, length_ = bool(value & 1), (value >> 1) & 3, value >> 3
+            stream.seek(1 if kind == 1 else length_, 1)
+        stream.seek(4 if checksum else 0, 1)
+        if stream.tell() > size:
+            return False
     return True

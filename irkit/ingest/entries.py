@@ -38,6 +38,7 @@ class Reason(StrEnum):
     TRUNCATED_CONTAINER = "truncated_container"
     BOMB = "bomb"
     TOO_DEEP = "too_deep"
+    ENCRYPTED = "encrypted"
 
 
 @dataclass(frozen=True, slots=True)

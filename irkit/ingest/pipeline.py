@@ -6,6 +6,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from datetime import UTC
 from pathlib import Path
 from types import TracebackType
@@ -247,13 +248,17 @@ class _Run:
         }
         extra = {key: self._facts(live[key]) for key in finished}
         rows = []
+        members: list[dict[str, Any]] = []
         for source_id, first, last, capability in describe(case, finished, formats, extra):
             source = live.pop(source_id)
             row = self._row(source)
+            members += [{"source_id": source_id, **asdict(part)} for part in source.reader.parts]
             rows.append(
                 {**row, "min_event_time": first, "max_event_time": last, "capability": capability}
             )
             self._tell(source, str(row["format"] or ""))
+        if members:
+            case.append("evidence_member", pa.Table.from_pylist(members))
         case.con.register("finished_sources", pa.Table.from_pylist(rows, _ROW))
         try:
             names = [name for name in _ROW.names if name not in ("source_id", "item", "detail")]
@@ -316,7 +321,7 @@ class _Run:
         return {
             "formats": dict(sorted(source.tally.formats.items())),
             "quarantine_reasons": dict(sorted(source.tally.reasons.items())),
-            "truncated": bool(source.reader.notes),
+            "truncated": source.reader.damaged,
         }
 
 

@@ -101,17 +101,19 @@ def _distinct(names: list[str]) -> list[str]:
     return out
 
 
-class _Pieces(io.RawIOBase):
-    """Decompressed pieces as a file object for the CSV reader."""
+class Pieces(io.RawIOBase):
+    """Decompressed pieces as a file object, for readers that want one."""
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
         self._pieces = iter(pieces)
         self._rest = memoryview(b"")
 
     def readable(self) -> bool:
+        """Tell io's buffered reader that this can be read."""
         return True
 
     def readinto(self, target: memoryview) -> int:  # type: ignore[override]
+        """Fill a buffer as far as the current piece goes; 0 at the end."""
         while not self._rest:
             try:
                 self._rest = memoryview(next(self._pieces))
@@ -155,7 +157,7 @@ def csv_chunks(
     entry = 1
     try:
         reader = pa_csv.open_csv(
-            pa.PythonFile(_Pieces(pieces), mode="r"),
+            pa.PythonFile(Pieces(pieces), mode="r"),
             read_options=pa_csv.ReadOptions(
                 use_threads=False, block_size=_CSV_BLOCK, column_names=names, skip_rows=skip
             ),
@@ -236,12 +238,12 @@ def _decoded(
     return pa.table(columns, names=table.column_names), numbers[keep], rejects
 
 
-def parquet_chunks(source_id: int, path: Path, max_ratio: int) -> Iterator[Chunk]:
+def parquet_chunks(source_id: int, path: Path | io.BytesIO, max_ratio: int) -> Iterator[Chunk]:
     """Yield the rows of a Parquet file in bounded batches.
 
     Args:
         source_id: the source.
-        path: the file.
+        path: the file, or its bytes where it was inside an archive.
         max_ratio: uncompressed size over file size above which the file is a suspected bomb.
     """
     entry = 1
@@ -254,7 +256,8 @@ def parquet_chunks(source_id: int, path: Path, max_ratio: int) -> Iterator[Chunk
         file = pq.ParquetFile(path)
         metadata = file.metadata
         size = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
-        if size > max_ratio * max(1, path.stat().st_size):
+        held = path.stat().st_size if isinstance(path, Path) else len(path.getbuffer())
+        if size > max_ratio * max(1, held):
             yield damage(Reason.BOMB, f"claims to expand more than {max_ratio}-fold; not read")
             return
         width = max(1, size // max(1, metadata.num_rows))

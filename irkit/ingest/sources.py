@@ -22,7 +22,7 @@ from irkit.model import Stage
 _PAGE = 1000
 _TABLES = (
     *("query_record", "query_message", "query_choice", "query_logprob", "record_link"),
-    "quarantine",
+    *("quarantine", "evidence_member"),
 )
 
 _PENDING = """

@@ -368,7 +368,7 @@ def test_damaged_parquet_and_foreign_files_are_one_row_each(case, tmp_path):
     path = tmp_path / "x.parquet"
     pq.write_table(table, path)
     read_bytes(case, tmp_path, "cut.parquet", path.read_bytes()[:-30])
-    read_bytes(case, tmp_path, "logs.zip", b"PK\x03\x04" + b"z" * 500)
+    read_bytes(case, tmp_path, "logs.7z", b"7z\xbc\xaf\x27\x1c" + b"z" * 500)
     rows = quarantine(case)
     assert [row[3] for row in rows] == ["truncated_container", "unknown_format"]
     assert rows[1][1:3] == (0, 504)

@@ -54,6 +54,7 @@ class QuarantineRow:
     error_code: str
     error_text: str
     state: str
+    member: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +129,17 @@ def quarantine(
     """Return a page of unreadable entries."""
     found = con.execute(
         "SELECT q.source_id, coalesce(e.original_path, ''), q.entry_no, q.byte_offset, q.byte_len,"
-        " q.sha256, q.error_code, q.error_text, coalesce(q.state, ''), count(*) OVER ()"
+        " q.sha256, q.error_code, q.error_text, coalesce(q.state, ''), coalesce(m.name, ''),"
+        " count(*) OVER ()"
         " FROM quarantine q LEFT JOIN evidence_source e USING (source_id)"
+        " LEFT JOIN (SELECT * FROM evidence_member WHERE entries > 0) m"
+        " ON m.source_id = q.source_id AND q.entry_no BETWEEN m.first_entry"
+        " AND m.first_entry + m.entries - 1"
         " ORDER BY q.source_id, q.entry_no, q.byte_offset LIMIT ? OFFSET ?",
         [limit, offset],
     ).fetchall()
     total = int(found[0][-1]) if found else 0
-    return Page(tuple(QuarantineRow(*row[:9]) for row in found), total, offset)
+    return Page(tuple(QuarantineRow(*row[:10]) for row in found), total, offset)
 
 
 def quarantine_raw(
