@@ -117,6 +117,7 @@ class Stage(StrEnum):
     CORPUS = "corpus"
     MATCH = "match"
     REPLAY = "replay"
+    GRADIENTS = "gradients"
     PII = "pii"
     SCOPE = "scope"
     ASSESS = "assess"

@@ -142,6 +142,18 @@ def analyse(artifact: Artifact, sent: Artifact | None = None) -> Analysis:
     return out
 
 
+def tampering(artifact: Artifact) -> Analysis:
+    """Look only at what a dishonest server leaves in parameters that it sent."""
+    out = Analysis()
+    out.detail["arrays"] = {"read": len(artifact.specs), "listed": artifact.total}
+    _sent_model(artifact, artifact, out)
+    if not out.tampered:
+        out.sentences.append(
+            "no layer is shaped to separate records; SEER-like manipulation leaves no such trace"
+        )
+    return out
+
+
 def _small(layer: Layer) -> bool:
     """Keep a layer in memory between steps only where that is cheap."""
     return layer.weight.size <= 4 << 20
@@ -344,7 +356,9 @@ def _sent_model(
     """Test the parameters that the server sent: in the same file, or preserved apart."""
     found: dict[str, gradient_model.Imprint] = {}
     reports: list[dict[str, Any]] = []
-    for source, params in ((artifact, True), (sent, False), (sent, True)):
+    # A file of parameters alone is its own sent model: its prefixed arrays are looked at once.
+    pairs = ((artifact, True), (sent, False), (None if sent is artifact else sent, True))
+    for source, params in pairs:
         if source is None:
             continue
         every = layers(source.specs, source.meta.layout, params=params)

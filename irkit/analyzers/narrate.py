@@ -92,6 +92,10 @@ def explain(case: Case, finding_id: str) -> list[str]:
     if not len(found):
         raise UsageError(f"no finding {finding_id!r}", "see: irkit export CASE --out DIR")
     row = found.row(0, named=True)
+    if str(row["unit"]).startswith("gradient:"):
+        from irkit.analyzers.d14_gradient_artifact_leakage import explain as of_artifact
+
+        return of_artifact(case, finding_id)
     facts = {
         key: json.loads(value)
         for key, value in case.rows("SELECT key, value FROM calibration ORDER BY key")

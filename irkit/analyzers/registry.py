@@ -89,7 +89,7 @@ class DetectorSpec:
     @property
     def n_min(self) -> int:
         """Smallest window on which any of the detector's statistics speaks."""
-        return min(statistic.n_min for statistic in self.statistics)
+        return min((statistic.n_min for statistic in self.statistics), default=0)
 
 
 class Detector(Protocol):
@@ -134,6 +134,7 @@ class Registry:
 
     detectors: dict[str, Detector] = field(default_factory=dict)
     warnings: list[LoadWarning] = field(default_factory=list)
+    artifacts: dict[str, DetectorSpec] = field(default_factory=dict)
 
     def statistics(self) -> list[tuple[Detector, Statistic]]:
         """Return every statistic with its detector, in a stable order."""
@@ -159,7 +160,10 @@ class Registry:
                 "owasp": list(spec.owasp),
                 "version": spec.version,
             }
-            for spec in (detector.spec for detector in self.detectors.values())
+            for spec in (
+                *(detector.spec for detector in self.detectors.values()),
+                *self.artifacts.values(),
+            )
         ]
 
     def signatures(self) -> list[tuple[Detector, Signature]]:
@@ -168,11 +172,18 @@ class Registry:
 
 
 _REGISTERED: dict[str, Callable[[], Detector]] = {}
+_ARTIFACTS: dict[str, DetectorSpec] = {}
 
 
 def register(cls: type) -> type:
     """Class decorator: make a detector known under the id of its ``spec``."""
     _REGISTERED[cls.spec.id] = cls  # type: ignore[attr-defined]
+    return cls
+
+
+def register_artifact(cls: type) -> type:
+    """Class decorator: list a detector that reads preserved artefacts instead of calls."""
+    _ARTIFACTS[cls.spec.id] = cls.spec  # type: ignore[attr-defined]
     return cls
 
 
@@ -200,6 +211,7 @@ def load_detectors(entry_points: Iterable[metadata.EntryPoint] | None = None) ->
             registry.detectors[key] = _REGISTERED[key]()
         except Exception as error:
             registry.warnings.append(LoadWarning(key, f"{type(error).__name__}: {error}"[:300]))
+    registry.artifacts = {key: _ARTIFACTS[key] for key in sorted(_ARTIFACTS, key=_order)}
     return registry
 
 

@@ -160,4 +160,18 @@ INITIAL = Migration(
     ),
 )
 
-MIGRATIONS: tuple[Migration, ...] = (INITIAL,)
+#: What preserved gradients give away: one row per artefact, and the training records recognised.
+GRADIENTS = (
+    "CREATE TABLE gradient_artifact (source_id INTEGER NOT NULL, unit VARCHAR NOT NULL,"
+    " round VARCHAR, client VARCHAR, kind VARCHAR NOT NULL, outcome VARCHAR NOT NULL,"
+    " detail JSON NOT NULL)",
+    "CREATE TABLE gradient_match (source_id INTEGER NOT NULL, item INTEGER NOT NULL,"
+    " layer VARCHAR NOT NULL, how VARCHAR NOT NULL, doc_id VARCHAR NOT NULL, subject_id VARCHAR,"
+    " kind VARCHAR, cosine DOUBLE NOT NULL, distance DOUBLE NOT NULL, psnr DOUBLE NOT NULL,"
+    " sure BOOLEAN NOT NULL, scaling VARCHAR NOT NULL)",
+)
+
+MIGRATIONS: tuple[Migration, ...] = (
+    INITIAL,
+    Migration(2, "gradient artefacts", GRADIENTS),
+)

@@ -81,6 +81,7 @@ def summary_text(facts: dict[str, Any]) -> str:
                 f" at most {count['max']:,})  {count['method']}"
             )
     lines += [f"Limit       {limit}" for limit in facts["scope"]["limits"]]
+    lines += gradient_lines(facts.get("gradients"))
     promise = facts["calibration"].get("promise")
     if isinstance(promise, dict) and promise.get("text"):
         lines.append(f"Promise     {promise['text']}")
@@ -102,6 +103,19 @@ def linking_text(linking: Mapping[str, Any]) -> list[str]:
          f"{linking['ambiguous']:,} could belong to several calls and were left alone"),
     ]  # fmt: skip
     return [text for number, text in said if number]
+
+
+def gradient_lines(found: Mapping[str, Any] | None) -> list[str]:
+    """Return what preserved gradients give away, where there are any."""
+    if not found:
+        return []
+    classes = ", ".join(
+        f"{number} {name.replace('_', ' ')}" for name, number in found["by_class"].items()
+    )
+    return [
+        f"Gradients   {len(found['artifacts']):,} files: {classes};"
+        f" {found['records_identified']:,} training records identified"
+    ]
 
 
 def next_text(facts: dict[str, Any]) -> list[str]:

@@ -13,6 +13,12 @@ from irkit.cli.session import PATH, Session, common, pass_session, plain, screen
 from irkit.cli.text import linking_text, preview_text, source_rows, sources_text, summary_text
 from irkit.errors import ExitCode, QuarantinedInput, UsageError
 
+GRADIENTS = (
+    "Preserved updates of federated training: .npz or .safetensors files (or a directory), one"
+    " update each, arrays under their parameter names (fc1.weight, fc1.bias); give it repeatedly."
+    " Pickles (.pt, .pth) are refused."
+)
+
 
 @cli.command()
 @click.option("--headless", is_flag=True, help="Write the files and stop, without the screens.")
@@ -132,7 +138,7 @@ def preserve(
 @click.option("--subjects", type=PATH, help="Register of people (CSV, Parquet, JSON Lines).")
 @click.option("--baseline", type=PATH, help="Logs of ordinary traffic, or a calibration file.")
 @click.option("--canaries", type=PATH, help="Values planted in the training data.")
-@click.option("--gradients", type=PATH, help="Preserved gradients (not analysed yet).")
+@click.option("--gradients", type=PATH, multiple=True, help=GRADIENTS)
 @click.option("--deep", is_flag=True, help="Run the name recogniser over every answer.")
 @click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True)
 @click.option("--fpr", type=float, help="Promised false-positive rate per actor. [default: 0.001]")
@@ -148,7 +154,7 @@ def scope(
     subjects: Path | None,
     baseline: Path | None,
     canaries: Path | None,
-    gradients: Path | None,
+    gradients: tuple[Path, ...],
     deep: bool,
     engine: str,
     fpr: float | None,
@@ -159,7 +165,7 @@ def scope(
     from irkit import flow
     from irkit.packet.export import summary
 
-    _not_yet(gradients, engine)
+    _not_yet(engine)
     with writing(session, case_path) as case, session.progress() as progress:
         flow.configure(case, fpr=fpr, fdr=fdr)
         result = flow.scope(
@@ -169,6 +175,7 @@ def scope(
             subjects=subjects,
             baseline=baseline,
             canaries=canaries,
+            gradients=gradients,
             deep=deep,
             progress=progress,
         )
@@ -291,7 +298,7 @@ def remediate(session: Session, case_path: Path, out: Path) -> None:
 @click.option("--subjects", type=PATH, help="Register of people (CSV, Parquet, JSON Lines).")
 @click.option("--baseline", type=PATH, help="Logs of ordinary traffic, or a calibration file.")
 @click.option("--canaries", type=PATH, help="Values planted in the training data.")
-@click.option("--gradients", type=PATH, help="Preserved gradients (not analysed yet).")
+@click.option("--gradients", type=PATH, multiple=True, help=GRADIENTS)
 @click.option("--format", "format_id", help="Skip detection and read as this format.")
 @click.option("--mapping", type=PATH, help="Mapping file of the generic reader (TOML).")
 @click.option("--in-place", is_flag=True, help="Reference the files instead of copying them.")
@@ -313,7 +320,7 @@ def batch(
     subjects: Path | None,
     baseline: Path | None,
     canaries: Path | None,
-    gradients: Path | None,
+    gradients: tuple[Path, ...],
     format_id: str | None,
     mapping: Path | None,
     in_place: bool,
@@ -331,7 +338,7 @@ def batch(
     from irkit import flow
     from irkit.case import Case
 
-    _not_yet(gradients, engine)
+    _not_yet(engine)
     if not case_path.exists():
         Case.create(case_path, clock=session.clock).close()
     with writing(session, case_path) as case, session.progress() as progress:
@@ -348,6 +355,7 @@ def batch(
             format_id=format_id,
             mapping=mapping,
             in_place=in_place,
+            gradients=gradients,
             deep=deep,
             progress=progress,
         )
@@ -376,12 +384,7 @@ def export(session: Session, case_path: Path, out: Path, reveal: bool) -> None:
 # -- shared ---------------------------------------------------------------------------------
 
 
-def _not_yet(gradients: Path | None, engine: str) -> None:
-    if gradients is not None:
-        raise UsageError(
-            "--gradients: this version does not analyse gradients yet",
-            "leave the option out; preserve the files beside the case",
-        )
+def _not_yet(engine: str) -> None:
     if engine == "ray":
         raise UsageError(
             "--engine ray: this version runs on the local engine only", "leave the option out"

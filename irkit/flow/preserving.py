@@ -56,11 +56,13 @@ def preserve(
     return PreserveResult(taken, report, int(unknown[0][0]))
 
 
-def totals(case: Case) -> dict[str, int]:
-    """Entries, records, blanks and quarantined entries of the whole case."""
+def totals(case: Case, *, logs_only: bool = False) -> dict[str, int]:
+    """Entries, records, blanks and quarantined entries of the whole case, or of its logs."""
     row = case.rows(
         "SELECT coalesce(sum(entries), 0), coalesce(sum(records), 0), coalesce(sum(blanks), 0),"
         " coalesce(sum(quarantined), 0) FROM evidence_source"
+        " WHERE NOT ? OR NOT starts_with(coalesce(format, ''), 'gradient_')",
+        [logs_only],
     )[0]
     names = ("entries", "records", "blanks", "quarantined")
     return {name: int(value) for name, value in zip(names, row, strict=True)}

@@ -49,6 +49,7 @@ def batch(
     format_id: str | None = None,
     mapping: Path | None = None,
     in_place: bool = False,
+    gradients: Sequence[Path] = (),
     deep: bool = False,
     progress: ProgressCallback | None = None,
 ) -> dict[str, Any]:
@@ -63,6 +64,7 @@ def batch(
         subjects=subjects,
         baseline=baseline,
         canaries=canaries,
+        gradients=gradients,
         deep=deep,
         progress=progress,
     )

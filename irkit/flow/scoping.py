@@ -15,6 +15,7 @@ from irkit import __version__
 from irkit.case import Case, Clock, Settings, evidence
 from irkit.case.evidence import ProgressCallback
 from irkit.errors import StorageError, UsageError
+from irkit.flow.gradients import analyse, split_corpus, take_in
 from irkit.flow.preserving import preserve, totals
 from irkit.model import EvidenceFile, Stage
 
@@ -62,23 +63,29 @@ def scope(
     subjects: Path | None = None,
     baseline: Path | None = None,
     canaries: Path | None = None,
+    gradients: Sequence[Path] = (),
     deep: bool = False,
     progress: ProgressCallback | None = None,
 ) -> ScopeResult:
     """Match, replay and count: from query records to findings, exposures and people.
 
     Inputs that are not given again are taken from the case's last run, so that a repeated
-    ``irkit scope CASE`` repeats the same analysis.
+    ``irkit scope CASE`` repeats the same analysis.  Gradients are evidence: they are preserved in
+    the case first, and a case may hold nothing else.
 
     Raises:
         UsageError: the case holds no query records, or an input file is missing or wrong.
         EvidenceMismatch: evidence changed since intake; nothing is analysed.
     """
+    from irkit.analyzers import d14_gradient_artifact_leakage as d14
     from irkit.analyzers import replay
     from irkit.analyzers.corpus import load_corpus, match
     from irkit.scope import scope as count_people
 
-    if not case.rows("SELECT 1 FROM query_record LIMIT 1"):
+    if gradients:
+        take_in(case, gradients, progress)
+    artefacts = d14.present(case)
+    if not artefacts and not case.rows("SELECT 1 FROM query_record LIMIT 1"):
         raise UsageError(
             f"{case.path}: no query records yet", "add logs first: irkit preserve CASE LOGS..."
         )
@@ -91,11 +98,12 @@ def scope(
         "mapping": inputs.corpus_mapping,
         "settings": case.settings.digest(),
         "version": __version__,
-        "records": totals(case),
+        "records": totals(case, logs_only=True),
     }
     skipped: list[Stage] = []
 
-    loaded = load_corpus(inputs.corpus, inputs.corpus_mapping or None) if inputs.corpus else None
+    texts, numeric = split_corpus(case, inputs.corpus, inputs.corpus_mapping)
+    loaded = load_corpus(texts, inputs.corpus_mapping or None) if texts else None
     with _stage(case, Stage.MATCH, base, skipped) as go:
         if go and loaded is not None:
             match(case, loaded, progress=progress)
@@ -106,6 +114,10 @@ def scope(
         if go:
             calibration = _calibration(case, inputs, base["inputs"], progress)
             replayed = replay(case, baseline=calibration, progress=progress)
+    if artefacts:
+        with _stage(case, Stage.GRADIENTS, base, skipped) as go:
+            if go:
+                analyse(case, numeric, inputs.corpus_mapping, progress)
     counted = None
     with _stage(case, Stage.SCOPE, base, skipped) as go:
         if go:

@@ -28,7 +28,9 @@ _TABLES = (
 _PENDING = """
 CREATE OR REPLACE TEMP TABLE pending_source AS
 SELECT source_id, path, original_path, sha256, bytes, storage FROM evidence_source e
-WHERE ($ids IS NULL OR list_contains($ids, source_id)) AND NOT EXISTS (
+WHERE ($ids IS NULL OR list_contains($ids, source_id))
+  -- Preserved gradients are evidence, but no logs.
+  AND NOT starts_with(coalesce(format, ''), 'gradient_') AND NOT EXISTS (
   SELECT 1 FROM stage_progress p WHERE p.stage = $stage AND p.inputs_hash = $inputs
     AND p.status = 'done' AND p.item = e.sha256 || ':' || e.path)
 ORDER BY source_id
@@ -75,7 +77,7 @@ class Sources:
         self._pending: pa.Table = case.con.execute(
             "SELECT * FROM pending_source ORDER BY source_id"
         ).to_arrow_table()
-        wanted = len(ids) if ids is not None else int(_count(case, "evidence_source"))
+        wanted = len(ids) if ids is not None else _logs(case)
         self.skipped = wanted - len(self._pending)
         self.total = max(1, sum(self._pending.column("bytes").to_pylist()))
         self.live: dict[int, Source] = {}
@@ -120,5 +122,9 @@ class Sources:
         )
 
 
-def _count(case: Case, table: str) -> int:
-    return int(case.rows(f"SELECT count(*) FROM {table}")[0][0])
+def _logs(case: Case) -> int:
+    found = case.rows(
+        "SELECT count(*) FROM evidence_source"
+        " WHERE NOT starts_with(coalesce(format, ''), 'gradient_')"
+    )
+    return int(found[0][0])

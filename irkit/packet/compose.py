@@ -96,6 +96,7 @@ def compose(
         ),
         playbook=tuple(_playbook(case, zone)),
         changes=tuple(dict(c) for c in changes),
+        gradients=tuple(observed.gradients(case)),
     )
 
 

@@ -56,7 +56,7 @@ SELECT e.exposure_id, r.request_id, r.credential_id AS credential, r.event_time 
        list_sort(coalesce(e.entity_types, [])) AS entity_types,
        {value} AS value_masked
 FROM exposure e
-JOIN query_record r USING (record_id)
+LEFT JOIN query_record r USING (record_id)
 LEFT JOIN (SELECT exposure_id, list(DISTINCT subject_key) AS keys
            FROM exposure_subject GROUP BY exposure_id) s USING (exposure_id)
 {text}
@@ -125,7 +125,7 @@ def export(case: Case, out: Path, *, reveal: bool = False) -> list[Path]:
         out.mkdir(parents=True, exist_ok=True)
         return [
             _write_lines(out / "findings.jsonl", _findings(case)),
-            _write_lines(out / "exposures.jsonl", _stream(case, exposures)),
+            _write_lines(out / "exposures.jsonl", _channels(_stream(case, exposures))),
             _write_lines(out / "subjects.jsonl", _stream(case, _SUBJECTS)),
             _write_lines(out / "sessions.jsonl", _stream(case, _SESSIONS)),
             _write_lines(out / "quarantine.jsonl", _names_only(_stream(case, _QUARANTINE))),
@@ -182,6 +182,7 @@ def summary(case: Case) -> dict[str, Any]:
         for key, value in case.rows("SELECT key, value FROM calibration ORDER BY key")
     }
     return {
+        **_optional(case),
         "calibration": calibration,
         "case": {"synthetic": case.synthetic, "title": case.title},
         "counts": counts,
@@ -202,6 +203,26 @@ def summary(case: Case) -> dict[str, Any]:
         "scope": {"limits": list(notes(case))},
         "settings_hash": case.settings.digest(),
         "versions": versions(case),
+    }
+
+
+def _optional(case: Case) -> dict[str, Any]:
+    """Parts that only some cases have."""
+    from irkit.analyzers import d14_gradient_artifact_leakage as d14
+
+    artefacts = d14.lines(case)
+    if not artefacts:
+        return {}
+    by_class: dict[str, int] = {}
+    for row in artefacts:
+        by_class[row["outcome"]] = by_class.get(row["outcome"], 0) + 1
+    certain = case.rows("SELECT count(DISTINCT doc_id) FROM gradient_match WHERE sure")
+    return {
+        "gradients": {
+            "artifacts": artefacts,
+            "by_class": dict(sorted(by_class.items())),
+            "records_identified": int(certain[0][0]),
+        }
     }
 
 
@@ -247,6 +268,15 @@ def _findings(case: Case) -> Iterator[dict[str, Any]]:
         row["nist_aml"] = list(tags.nist_aml)
         row["owasp"] = list(tags.owasp)
         row["detectors"] = detectors.get((row["unit_kind"], row["unit"]), [])
+        yield row
+
+
+def _channels(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Say where a record came out of a gradient: such a row has no call and no passage."""
+    for row in rows:
+        if row["request_id"] is None and row["record_id"].startswith("gradient:"):
+            row["channel"] = "gradient"
+            row["evidence"] = row["record_id"].removeprefix("gradient:")
         yield row
 
 

@@ -16,6 +16,8 @@ SCHEMA_ID = "irkit-packet"
 SCHEMA_VERSION = 1
 
 Row = dict[str, Any]
+#: Parts that stand in a packet only where the case has them.
+_OPTIONAL = ("gradients",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +65,14 @@ class Packet:
     sign_off: tuple[Row, ...]
     playbook: tuple[Row, ...]
     changes: tuple[Row, ...] = field(default=())
+    gradients: tuple[Row, ...] = field(default=())
 
     def as_dict(self) -> Row:
         """Plain data with the schema's name and version."""
         data = {"schema": SCHEMA_ID, "schema_version": SCHEMA_VERSION, **asdict(self)}
+        for name in _OPTIONAL:
+            if not data[name]:
+                del data[name]
         cleaned: Row = _clean(data)
         return cleaned
 

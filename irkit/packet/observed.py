@@ -167,6 +167,27 @@ def findings(case: Case, zone: str) -> list[Row]:
     ]
 
 
+def gradients(case: Case) -> list[Row]:
+    """What preserved gradients disclose, one row per file."""
+    from irkit.analyzers import d14_gradient_artifact_leakage as d14
+
+    return [
+        {
+            "evidence": f"E{row['source_id']:03d}",
+            "round": row["round"] or "",
+            "client": row["client"] or "",
+            "kind": row["kind"],
+            "outcome": row["outcome"],
+            "records_identified": row["records_identified"],
+            "records_possible": row["records_possible"],
+            "tampered": row["tampered"],
+            "sentences": row["sentences"],
+            "not_computed": row["not_computed"],
+        }
+        for row in d14.lines(case)[:200]
+    ]
+
+
 def method(case: Case, result: Assessment) -> Row:
     """Versions, settings, calibration, detectors and recognisers behind the numbers."""
     calibration = {}

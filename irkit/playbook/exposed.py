@@ -28,7 +28,7 @@ WITH verdict AS (
          r.model_requested, r.model_version, r.system_fingerprint, r.endpoint, r.request_id,
          r.prompt_text_id
   FROM exposure e
-  JOIN query_record r USING (record_id)
+  LEFT JOIN query_record r USING (record_id)  -- a record out of a gradient has no call
   LEFT JOIN verdict v USING (exposure_id)
   WHERE r.duplicate_of IS NULL
     AND ((e.provenance = 'memorised'
@@ -66,7 +66,8 @@ class Window:
 def window(case: Case) -> Window:
     """Measure the exposure window over counted exposures."""
     row = case.rows(
-        COUNTED + "SELECT min(event_time), max(event_time), count(*), count(DISTINCT record_id),"
+        COUNTED + "SELECT min(event_time), max(event_time), count(*), count(DISTINCT record_id)"
+        " FILTER (WHERE NOT starts_with(record_id, 'gradient:')),"
         " count(DISTINCT credential_id), count(DISTINCT client_ip), count(DISTINCT doc_id),"
         " coalesce(sum(leaked_chars), 0) FROM counted"
     )[0]
@@ -177,8 +178,9 @@ def countries(case: Case) -> dict[str, int]:
 def recipients(case: Case, limit: int = 40) -> list[tuple[str, int, datetime | None]]:
     """Credentials that received exposed data, with exposing requests and the last time."""
     rows = case.rows(
-        COUNTED + "SELECT coalesce(credential_id, 'address ' || client_ip, 'not logged') AS who,"
-        " count(DISTINCT record_id), max(event_time) FROM counted GROUP BY who"
+        COUNTED + "SELECT CASE WHEN starts_with(record_id, 'gradient:') THEN 'holders of the"
+        " preserved gradients' ELSE coalesce(credential_id, 'address ' || client_ip, 'not logged')"
+        " END AS who, count(DISTINCT record_id), max(event_time) FROM counted GROUP BY who"
         " ORDER BY count(DISTINCT record_id) DESC, who LIMIT ?",
         [limit],
     )
@@ -190,7 +192,8 @@ def models(case: Case) -> list[dict[str, str]]:
     rows = case.rows(
         COUNTED + "SELECT DISTINCT coalesce(model_served, model_requested, '') AS model,"
         " coalesce(model_version, '') AS version, coalesce(system_fingerprint, '') AS fp,"
-        " coalesce(endpoint, '') AS endpoint FROM counted ORDER BY ALL"
+        " coalesce(endpoint, '') AS endpoint FROM counted"
+        " WHERE NOT starts_with(record_id, 'gradient:') ORDER BY ALL"
     )
     names = ("model", "version", "fingerprint", "endpoint")
     return [dict(zip(names, map(str, row), strict=True)) for row in rows]
@@ -297,7 +300,8 @@ def template_spread(case: Case) -> TemplateSpread:
     """
     rows = case.rows(
         COUNTED + ", probe AS (SELECT DISTINCT text_id FROM corpus_match WHERE role = 'prompt'),"
-        " leaking AS (SELECT DISTINCT c.record_id, c.prompt_text_id FROM counted c),"
+        " leaking AS (SELECT DISTINCT c.record_id, c.prompt_text_id FROM counted c"
+        "  WHERE NOT starts_with(c.record_id, 'gradient:')),"
         " family AS (SELECT l.record_id, CASE WHEN p.text_id IS NOT NULL THEN 'prefix of a training"
         " record' WHEN t.body IS NULL THEN 'prompt not logged' ELSE md5(list_aggregate(list_slice("
         " string_split_regex(trim(regexp_replace(lower(left(t.body, 400)), '[0-9\"''].*', '')),"

@@ -154,6 +154,8 @@ def _inputs(case: Case, corpus: Corpus | None, tables: tuple[Path | None, ...], 
         "SELECT count(*), coalesce(bit_xor(hash(record_id, response_text_id, prompt_text_id,"
         " duplicate_of)), 0)::VARCHAR FROM query_record",
         "SELECT count(*), coalesce(bit_xor(hash(finding_id, unit, tier)), 0)::VARCHAR FROM finding",
+        "SELECT count(*), coalesce(bit_xor(hash(source_id, item, doc_id, subject_id, sure)),"
+        " 0)::VARCHAR FROM gradient_match",
     ):
         digest.update(repr(case.rows(sql)).encode())
     return digest.hexdigest()

@@ -88,6 +88,7 @@ def count_all(case: Case, *, with_corpus: bool) -> dict[str, Count]:
         "SELECT count(DISTINCT (record_id, choice)) FILTER (WHERE kept),"
         " count(DISTINCT (record_id, choice)) FILTER (WHERE kept AND strong AND exposure_id IN"
         f" (SELECT exposure_id FROM exposure_subject)) FROM ({_COUNTED})"
+        " WHERE NOT starts_with(record_id, 'gradient:')"
     )[0]
     counts = {
         "queries": _exact(total, "calls in the logs, repeated deliveries left out"),
@@ -197,7 +198,8 @@ def _reviewed(case: Case, frame: str, items: str, method: str, base: str) -> Cou
 def _extractable(case: Case) -> Count:
     once, twice, seen = case.rows(
         f"WITH c AS ({_COUNTED}), d AS (SELECT doc_id, count(DISTINCT record_id) AS n FROM c"
-        " WHERE kept AND strong AND doc_id IS NOT NULL AND exposure_id IN"
+        " WHERE kept AND strong AND doc_id IS NOT NULL AND NOT starts_with(record_id, 'gradient:')"
+        " AND exposure_id IN"
         " (SELECT exposure_id FROM exposure_subject) GROUP BY doc_id)"
         " SELECT count(*) FILTER (WHERE n = 1), count(*) FILTER (WHERE n = 2), count(*) FROM d"
     )[0]

@@ -36,6 +36,7 @@ from irkit.scope.passages import (
     prepared_runs,
 )
 from irkit.scope.reading import read_names, without_ordinary
+from irkit.scope.reconstructed import link_reconstructed, reconstructed
 from irkit.scope.register import Register, empty_register, read_register
 from irkit.scope.subjects import Linker, people
 from irkit.scope.tables import SetAside
@@ -105,10 +106,12 @@ def run(
     loose = values.filter(~pl.col("in_memorised") & ~pl.col("echo"))
     typed = typed_exposures(loose, looked, documents, _cued(case, loose), pepper)
     links, linker = _link(verbatim, typed, every, register, annotated=_annotated(case))
+    rebuilt = reconstructed(case, pepper)
+    link_reconstructed(links, linker, rebuilt)
     typed = raise_levels(typed, links.records)
     columns = list(EXPOSURE_SCHEMA)
     exposures = (
-        pl.concat([verbatim.select(columns), typed.select(columns)])
+        pl.concat([verbatim.select(columns), typed.select(columns), rebuilt.select(columns)])
         .unique("exposure_id", keep="first", maintain_order=True)
         .sort("record_id", "choice", "response_start", "response_end", "exposure_id")
     )
@@ -262,7 +265,7 @@ def _store(
     rows = links.frame()
     timed = case.frame(
         "SELECT e.exposure_id, e.provenance, e.level, e.categories, r.event_time"
-        " FROM exposure e JOIN query_record r USING (record_id)"
+        " FROM exposure e LEFT JOIN query_record r USING (record_id)"
     )
     keyed = rows.with_columns(
         subject_key=pl.Series([linker.key(n) for n in rows["node"].to_list()], dtype=pl.String)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ class Mlp:
     @classmethod
     def random(cls, widths: list[int], seed: int) -> Mlp:
         rng = np.random.default_rng(seed)
-        pairs = zip(widths[:-1], widths[1:], strict=True)
+        pairs = list(pairwise(widths))
         weights = [rng.normal(0, np.sqrt(2 / a), (b, a)) for a, b in pairs]
         return cls(weights, [rng.normal(0, 0.1, b) for b in widths[1:]])
 
