@@ -47,15 +47,14 @@ def take_in(case: Case, paths: Sequence[Path], progress: ProgressCallback | None
     evidence.intake(case, list(files), progress=progress)
     # Also files that an earlier run took for logs: their quarantine rows say nothing any more.
     for file, kind in files.items():
-        case.con.execute(
+        fresh = case.rows(
             "UPDATE evidence_source SET format = ?, entries = 1, records = 0, blanks = 0,"
-            " quarantined = 0 WHERE original_path = ? AND coalesce(records, 0) = 0",
-            [kind, str(file)],
+            " quarantined = 0 WHERE original_path = ? AND coalesce(records, 0) = 0"
+            " AND format IS DISTINCT FROM ? RETURNING source_id",
+            [kind, str(file), kind],
         )
-    case.con.execute(
-        "DELETE FROM quarantine WHERE source_id IN"
-        " (SELECT source_id FROM evidence_source WHERE starts_with(format, 'gradient_'))"
-    )
+        for (source_id,) in fresh:
+            case.con.execute("DELETE FROM quarantine WHERE source_id = ?", [source_id])
 
 
 def split_corpus(
