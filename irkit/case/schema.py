@@ -82,6 +82,14 @@ INITIAL = Migration(
         "CREATE TABLE record_link (record_id VARCHAR NOT NULL, source_id INTEGER NOT NULL,"
         " other_id VARCHAR NOT NULL, kind VARCHAR NOT NULL, method VARCHAR NOT NULL,"
         " confidence VARCHAR NOT NULL, offset_ms DOUBLE, filled VARCHAR[])",
+        # Rows of a prediction call, in batch order; a word among the features is a hash in [0, 1),
+        # and ``words`` says where.  Probabilities are softmaxed where scores_kind is 'logits'.
+        "CREATE TABLE query_item (record_id VARCHAR NOT NULL, source_id INTEGER NOT NULL,"
+        " item INTEGER NOT NULL, schema_id VARCHAR, features DOUBLE[], width INTEGER,"
+        " words SMALLINT[], scores_kind VARCHAR, class_probs DOUBLE[], class_labels VARCHAR[],"
+        " pred_label VARCHAR, top1_prob DOUBLE, margin DOUBLE, entropy DOUBLE, scalars INTEGER)",
+        # Column names of named feature vectors, by the hash that query_item refers to.
+        "CREATE TABLE query_schema (schema_id VARCHAR NOT NULL, names VARCHAR[] NOT NULL)",
         "CREATE TABLE quarantine (source_id INTEGER NOT NULL, entry_no BIGINT NOT NULL,"
         " byte_offset BIGINT NOT NULL, byte_len BIGINT NOT NULL, sha256 VARCHAR NOT NULL,"
         " error_code VARCHAR NOT NULL, error_text VARCHAR NOT NULL, raw BLOB, state VARCHAR)",

@@ -83,6 +83,10 @@ REQUEST_JSON: Mapping[str, tuple[str, ...]] = {
         "$.options.stop",
     ),
     "rq_logit_bias": ("$.logit_bias",),
+    "rq_vectors": (
+        *("$.instances[0]", "$.dataframe_split.data", "$.dataframe_records[0]"),
+        *("$.data.ndarray", "$.data.tensor.values", "$.inputs[0].data", "$.inputs[0][0]"),
+    ),
     "rq_top_k": (
         "$.top_k",
         "$.additionalModelRequestFields.top_k",
@@ -170,6 +174,10 @@ RESPONSE_JSON: Mapping[str, tuple[str, ...]] = {
     "rs_content": ("$.content",),
     "rs_output": ("$.output",),
     "rs_results": ("$.results",),
+    "rs_predictions": (
+        *("$.predictions[0]", "$.data.ndarray", "$.data.tensor.values", "$.outputs[0].data"),
+        "$.outputs[0][0]",
+    ),
     "rs_outputs": ("$.outputs", "$.generations"),
     "rs_candidates": ("$.candidates",),
     "rs_message": ("$.message",),

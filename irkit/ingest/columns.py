@@ -85,6 +85,8 @@ OPERATION = """CASE
     WHEN rs_object = 'text_completion' THEN 'text_completion'
     WHEN rs_object = 'response' THEN 'responses'
     WHEN rs_embedding IS NOT NULL THEN 'embeddings'
+    WHEN rq_messages IS NULL AND rq_prompt IS NULL
+      AND (rq_vectors IS NOT NULL OR rs_predictions IS NOT NULL) THEN 'predict'
     WHEN messages IS NOT NULL OR rq_messages IS NOT NULL OR rq_contents IS NOT NULL THEN 'chat'
     WHEN prompt IS NOT NULL OR rq_prompt IS NOT NULL OR rq_input_text IS NOT NULL
     THEN 'text_completion' END"""

@@ -99,6 +99,13 @@ INPUTS: tuple[Case, ...] = (
         "rq_query IS NOT NULL",
         "[{'role': 'user', 'body': ik_text(rq_query)}]",
     ),
+    # Bodies of prediction calls are kept whole; their rows are read afterwards.
+    Case("vectors", "rq_vectors IS NOT NULL", "[{'role': 'user', 'body': request}]"),
+    Case(
+        "columns",
+        'regexp_matches(rq_inputs, \'^\\{\\s*"[^"]*"\\s*:\\s*\\[\')',
+        "[{'role': 'user', 'body': request}]",
+    ),
     Case("text", "starts_with(request, '\"')", "[{'role': 'user', 'body': ik_text(request)}]"),
     Case(
         "bare_list",
@@ -158,6 +165,7 @@ OUTPUTS: tuple[Case, ...] = (
         "ik_responses(rs_output, rs_stop_reason)",
     ),
     Case("titan", "starts_with(rs_results, '[')", "ik_plain(rs_results)"),
+    Case("predictions", "rs_predictions IS NOT NULL", "[ik_choice(0, response, NULL)]"),
     Case("outputs", "starts_with(rs_outputs, '[')", "ik_plain(rs_outputs)"),
     Case("gemini", "starts_with(rs_candidates, '[')", "ik_gemini(rs_candidates)"),
     Case(

@@ -22,6 +22,7 @@ from irkit.ingest.detect import ACCEPT, UNKNOWN, judge, sample
 from irkit.ingest.duplicates import reused_ids
 from irkit.ingest.entries import Chunk
 from irkit.ingest.format import Format
+from irkit.ingest.items import fill_items
 from irkit.ingest.lines import BLOCK
 from irkit.ingest.linking import link
 from irkit.ingest.load import Loader
@@ -92,6 +93,7 @@ def ingest(
     finally:
         sources.close()
     linkage = link(case, known.formats)
+    fill_items(case)
     warnings = known.warnings()
     if reused := reused_ids(case):
         warnings.append(

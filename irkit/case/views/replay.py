@@ -287,6 +287,7 @@ def record_detail(
         )
         if value is not None
     ]
+    parameters += _items(con, record_id)
     return RecordDetail(
         record_id,
         found[0],
@@ -311,6 +312,28 @@ def record_detail(
         found[14],
         tuple(found[15] or ()),
     )
+
+
+#: Rows of a prediction call that are told one by one.
+_TOLD_ITEMS = 5
+
+
+def _items(con: duckdb.DuckDBPyConnection, record_id: str) -> list[tuple[str, str]]:
+    """Return what a prediction call sent and got back, without any feature's value."""
+    rows = con.execute(
+        "SELECT item, coalesce(width, 0), pred_label, top1_prob, scalars, count(*) OVER ()"
+        " FROM query_item WHERE record_id = ? ORDER BY item LIMIT ?",
+        [record_id, _TOLD_ITEMS],
+    ).fetchall()
+    told = []
+    for item, width, label, top, scalars, _ in rows:
+        said = "no class" if label is None else f"class {label}"
+        sure = "" if top is None else f" ({top:.2f})"
+        scores = f", {scalars} scores" if scalars else ""
+        told.append((f"row {item + 1}", f"features[{width}] -> {said}{sure}{scores}"))
+    if rows and rows[0][5] > len(rows):
+        told.append(("rows", f"{rows[0][5]:,} in this call"))
+    return told
 
 
 def _plain(value: Any) -> str:
