@@ -1,11 +1,14 @@
 """Personal data in responses, in tiers that cost what they are worth.
 
 1. Validated identifiers and credentials in every unique response (:mod:`~.pii_find`).
-2. Presidio, with names and places from a spaCy model, on what is new in the responses that matter:
+2. Presidio, with names and places from two models, on what is new in the responses that matter:
    those of actors with a finding and those that share text with the corpus; with ``deep`` on
    everything.
 
-The NER model runs without tagger, parser and lemmatizer, which Presidio loads but which change
+The two models are spaCy's and Rampart (:mod:`~.pii_rampart`); :mod:`~.pii_merge` puts together
+what they say.  With spaCy alone the findings are those of Presidio as it comes.
+
+spaCy's model runs without tagger, parser and lemmatizer, which Presidio loads but which change
 neither entities nor, with whole-word context matching, scores; Presidio's pattern recognisers run
 only on texts that hold what they look for.  Nothing is downloaded and nothing is cached on disk.
 """
@@ -18,6 +21,7 @@ import json
 import logging
 import re
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -27,7 +31,9 @@ import numpy as np
 import polars as pl
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped,unused-ignore]
 
+from irkit.analyzers import pii_rampart
 from irkit.analyzers.pii_find import find_identifiers
+from irkit.analyzers.pii_merge import NAMES, Found, merge
 from irkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -148,15 +154,27 @@ def pieces(text_id: str, body: str, spans: Sequence[tuple[int, int]]) -> Iterato
 
 
 class Recogniser:
-    """Presidio and its NER model, loaded once."""
+    """Presidio and its NER models, loaded once.
 
-    def __init__(self, model: str = MODEL) -> None:
+    Args:
+        model: the spaCy model.
+        engines: ``both``, ``spacy`` or ``rampart``; see :func:`engine`.
+        workers: threads for Rampart; the result does not depend on it.
+
+    Raises:
+        UsageError: a model is not installed.
+    """
+
+    def __init__(self, model: str = MODEL, engines: str = "spacy", workers: int = 1) -> None:
         if importlib.util.find_spec(model) is None:
             raise UsageError(
                 f"the NER model '{model}' is not installed",
                 f"install {MODEL.replace('_', '-')}, or set another model that is installed",
             )
         self.model = model
+        self._workers = workers
+        self._spacy = engines != "rampart"
+        self._rampart = _load_rampart() if engines != "spacy" else None
         self._nlp, self._engine, self._recognisers, self._enhancer = _load(model)
 
     def find(self, todo: Sequence[Piece]) -> pl.DataFrame:
@@ -166,19 +184,30 @@ class Recogniser:
             Rows of :data:`SCHEMA`, in the order of the pieces, one per entity type and span.
         """
         rows: list[tuple[object, ...]] = []
-        # The matrices are small: more threads would only wait for each other.
-        with threadpool_limits(1, user_api="blas"):
-            docs = self._nlp.pipe((piece.text for piece in todo), batch_size=64)
-            for piece, doc in zip(todo, docs, strict=True):
-                for entity in doc.ents:
-                    kind = _LABELS.get(entity.label_)
-                    if kind is not None:
-                        span = (entity.start_char, entity.end_char)
-                        rows.append(_row(piece, *span, kind, "spacy", _MODEL_SCORE))
-                rows += self._structured(piece, doc)
+        with ThreadPoolExecutor(self._workers) as pool:
+            reads: Iterator[list[Any]] | None = None
+            if self._rampart is not None:
+                # They run beside spaCy, which holds the interpreter's lock most of the time.
+                reads = iter(pool.map(self._rampart.find, [piece.text for piece in todo]))
+            # The matrices are small: more threads would only wait for each other.
+            with threadpool_limits(1, user_api="blas"):
+                pipe = self._nlp.pipe if self._spacy else self._nlp.tokenizer.pipe
+                docs = pipe((piece.text for piece in todo), batch_size=64)
+                for piece, doc in zip(todo, docs, strict=True):
+                    named = [
+                        (entity.start_char, entity.end_char, kind, "spacy", _MODEL_SCORE)
+                        for entity in doc.ents
+                        if (kind := _LABELS.get(entity.label_)) is not None
+                    ]
+                    structured = list(self._structured(piece, doc))
+                    if reads is not None:
+                        read = [(a, b, kind, "rampart", p) for a, b, kind, p in next(reads)]
+                        named = merge(piece.text, named, _beside(read, structured))
+                    rows += [_row(piece, *found) for found in named]
+                    rows += [_row(piece, *found) for found in structured]
         return pl.DataFrame(rows, SCHEMA, orient="row")
 
-    def _structured(self, piece: Piece, doc: Any) -> Iterator[tuple[object, ...]]:
+    def _structured(self, piece: Piece, doc: Any) -> Iterator[Found]:
         """What Presidio's analyzer does with its pattern recognisers, for those that can match."""
         chosen = [r for r, needs in self._recognisers if needs.search(piece.text)]
         if not chosen:
@@ -211,7 +240,41 @@ class Recogniser:
             if found.score >= MIN_SCORE:
                 name = found.recognition_metadata["recognizer_name"]
                 score = float(found.score)
-                yield _row(piece, found.start, found.end, found.entity_type, name, score)
+                yield found.start, found.end, found.entity_type, name, score
+
+
+def _beside(read: list[Found], structured: list[Found]) -> list[Found]:
+    """Drop numbers of the model that a recogniser with a pattern names as well."""
+    return [
+        found
+        for found in read
+        if found[2] in NAMES
+        or not any(s[0] < found[1] and found[0] < s[1] and s[2] != "LOCATION" for s in structured)
+    ]
+
+
+def engine(wanted: str) -> tuple[str, str | None]:
+    """Tell which models read, and what is to be said where that is less than was asked for.
+
+    Args:
+        wanted: ``both``, ``spacy`` or ``rampart``, as the settings have it.
+
+    Raises:
+        UsageError: only Rampart is wanted, and it is not installed.
+    """
+    if wanted == "spacy" or pii_rampart.installed():
+        return wanted, None
+    if wanted == "rampart":
+        raise pii_rampart.not_installed()
+    return "spacy", (
+        "the Rampart model is not installed: names and places were looked for by the small English"
+        " spaCy model alone, which misses one person in three"
+    )
+
+
+@lru_cache(maxsize=1)
+def _load_rampart() -> Any:
+    return pii_rampart.Rampart()
 
 
 def _row(

@@ -26,6 +26,7 @@ class Settings:
         fpr: promised false-positive rate per unit.
         fdr: Benjamini-Hochberg level over all units and techniques.
         deep: scan every response with the NER engine, not only what can matter.
+        ner: models that read for names and places: ``both``, ``rampart`` or ``spacy`` (fastest).
         threads: worker threads; 0 means all cores.
         memory_limit_mb: ceiling of the database's own memory.
         max_line_mb: longest single entry read; longer ones are quarantined.
@@ -38,6 +39,7 @@ class Settings:
     fpr: float = 1e-3
     fdr: float = 0.05
     deep: bool = False
+    ner: str = "both"
     threads: int = 0
     memory_limit_mb: int = 1024
     max_line_mb: int = 64
@@ -53,6 +55,10 @@ class Settings:
         """
         if not 0 < self.fpr < 1 or not 0 < self.fdr < 1:
             raise UsageError("fpr and fdr must lie between 0 and 1", "try --fpr 0.001 --fdr 0.05")
+        if self.ner not in ("both", "rampart", "spacy"):
+            raise UsageError(
+                f"there is no NER engine '{self.ner[:40]}'", "ner is both, rampart or spacy"
+            )
         if self.memory_limit_mb < 256:
             raise UsageError("memory_limit_mb must be at least 256", "raise it in case.toml")
 

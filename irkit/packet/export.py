@@ -231,7 +231,16 @@ def versions(case: Case) -> dict[str, Any]:
     from importlib.metadata import PackageNotFoundError, version
 
     packages = {}
-    for name in ("polars", "numpy", "scipy", "presidio-analyzer", "spacy", "detect-secrets"):
+    for name in (
+        "polars",
+        "numpy",
+        "scipy",
+        "presidio-analyzer",
+        "spacy",
+        "detect-secrets",
+        "onnxruntime",
+        "tokenizers",
+    ):
         try:
             packages[name] = version(name)
         except PackageNotFoundError:

@@ -139,7 +139,7 @@ def notes(case: Case) -> tuple[str, ...]:
 
 
 def _inputs(case: Case, corpus: Corpus | None, tables: tuple[Path | None, ...], deep: bool) -> str:
-    digest = hashlib.sha256(f"{case.settings.digest()} {deep} 1\n".encode())
+    digest = hashlib.sha256(f"{case.settings.digest()} {deep} 2\n".encode())
     digest.update((corpus.fingerprint() if corpus is not None else "no corpus").encode())
     for path in tables:
         from irkit.analyzers.corpus_readers import opened

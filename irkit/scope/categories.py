@@ -27,7 +27,8 @@ _OF_ENTITY: dict[str, str] = {
     "EMAIL_ADDRESS": "contact", "PHONE_NUMBER": "contact", "IBAN_CODE": "financial",
     "CREDIT_CARD": "financial", "CRYPTO": "financial", "DATE_OF_BIRTH": "identity",
     "UK_NINO": "identity", "UK_NHS": "health", "MEDICAL_LICENSE": "employment",
-    "IP_ADDRESS": "online",
+    "IP_ADDRESS": "online", "PASSPORT": "identity", "DRIVER_LICENSE": "identity",
+    "GOVERNMENT_ID": "identity", "TAX_ID": "identity", "BANK_ACCOUNT": "financial",
 }  # fmt: skip
 
 _WORDS: dict[str, str] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from irkit.analyzers.pii import engine
 from irkit.model import Stage
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ def limits(case: Case, *, with_corpus: bool, deep: bool) -> tuple[str, ...]:
             "names and places were looked for in responses of suspected actors and in responses"
             " that share text with the corpus; identifiers and credentials in all responses"
         )
+    _, missing = engine(case.settings.ner)
+    if missing is not None:
+        said.append(missing)
     return tuple(said)
 
 

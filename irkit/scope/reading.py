@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from irkit.analyzers.pii import MODEL, Piece, Recogniser, describe_model, pieces
+from irkit.analyzers import pii_rampart
+from irkit.analyzers.pii import MODEL, Piece, Recogniser, describe_model, engine, pieces
 from irkit.model import Progress, Provenance, Stage
 from irkit.scope.values import names_in_context, with_key
 
@@ -82,15 +83,19 @@ def read_names(
     if not len(spans):
         return values.head(0).select(columns), 0
     texts = spans.group_by("text_id", maintain_order=True).agg("start", "end")
-    model = describe_model(MODEL)
-    case.set_meta("models", json.dumps({"ner": model}, sort_keys=True))
+    engines, _ = engine(case.settings.ner)
+    models = {"ner": describe_model(MODEL)}
+    if engines != "spacy":
+        models["rampart"] = pii_rampart.describe()
+    case.set_meta("models", json.dumps(models, sort_keys=True))
+    digest = engines + "".join(model["sha256"] for model in models.values())
     found: list[pl.DataFrame] = []
     kept: list[str] = []
     for at in range(0, len(texts), _TEXTS):
         todo = list(_pieces(case, texts.slice(at, _TEXTS)))
-        key = _key(todo, model["sha256"])
+        key = _key(todo, digest)
         kept.append(key)
-        found.append(_read(case, todo, key))
+        found.append(_read(case, todo, key, engines))
         if progress is not None:
             progress(Progress(Stage.PII, min(at + _TEXTS, len(texts)), len(texts), "texts"))
     _forget_others(case, kept)
@@ -126,16 +131,16 @@ def _joined(starts: list[int], ends: list[int]) -> list[tuple[int, int]]:
 
 
 def _key(todo: list[Piece], model: str) -> str:
-    digest = hashlib.sha256(f"{model} 1\n".encode())
+    digest = hashlib.sha256(f"{model} 2\n".encode())
     for piece in todo:
         digest.update(f"{piece.text_id} {piece.start} {len(piece.text)}\n".encode())
     return digest.hexdigest()[:32]
 
 
-def _read(case: Case, todo: list[Piece], key: str) -> pl.DataFrame:
+def _read(case: Case, todo: list[Piece], key: str, engines: str) -> pl.DataFrame:
     """Entities of one batch: as stored by an earlier run, or read now and stored."""
     if not case.stage_done(Stage.PII, key, key):
-        rows = Recogniser().find(todo)
+        rows = Recogniser(MODEL, engines, case.settings.worker_threads).find(todo)
         with case.transaction():
             case.con.execute("DELETE FROM text_entity WHERE batch = ?", [key])
             stored = rows.drop("canonical").with_columns(batch=pl.lit(key))

@@ -228,7 +228,11 @@ def _link(
 
 
 _EXPLAINED = {
-    "spacy": "named entity model",
+    "spacy": "named entity model spaCy alone",
+    "rampart+spacy": "named entity models Rampart and spaCy agree",
+    "rampart": "named entity model Rampart",
+    "irkit-country": "name of a country",
+    "irkit-legal-form": "name with a legal form",
     "irkit": "pattern",
     "stdnum": "pattern and check digits",
     "phonenumbers": "number plan",
