@@ -100,18 +100,48 @@ def people(session: Session, case_path: Path, where: str | None, limit: int) -> 
 
 @cli.command()
 @click.argument("case_path", metavar="CASE", type=PATH)
+@click.option("--reread", is_flag=True, help="Read these entries again, and only these.")
+@click.option("--mapping", type=PATH, help="With --reread: mapping file to try first (TOML).")
+@click.option("--format", "format_id", help="With --reread: read every object as this format.")
 @_LIMIT
 @common
 @pass_session
-def quarantine(session: Session, case_path: Path, limit: int) -> None:
-    """Which entries could not be read, where and why."""
+def quarantine(
+    session: Session,
+    case_path: Path,
+    reread: bool,
+    mapping: Path | None,
+    format_id: str | None,
+    limit: int,
+) -> None:
+    """Which entries could not be read, where and why.
+
+    With --reread they are read again, for example by a mended mapping file: what is readable now
+    becomes records, as if it had been read so from the start; the rest stays.
+    """
+    from irkit import flow
     from irkit.case import views
 
+    if (mapping or format_id) and not reread:
+        raise UsageError("--mapping and --format need --reread", "add --reread to read again")
+    if reread:
+        with writing(session, case_path) as case, session.progress() as progress:
+            report = flow.reread(case, format_id=format_id, mapping=mapping, progress=progress)
+        session.emit(
+            plain(report),
+            f"{report.tried:,} entries read again: {report.read:,} gave {report.records:,} records,"
+            f" {report.left:,} stay in quarantine",
+        )
+        if report.records:
+            session.say(f"Next: irkit scope {case_path} (what was found so far does not know them)")
+        return
     with reading(session, case_path) as case:
         page = views.quarantine(case.con, limit=limit)
     rows = [{**plain(row), "source": Path(row.source).name} for row in page.rows]
-    widths = {"source": 30, "entry_no": 9, "byte_offset": 12, "byte_len": 9, "error_code": 18}
-    session.emit(rows, table(rows, {**widths, "error_text": 60}, page.total))
+    widths = {"source": 30, "member": 20, "entry_no": 9, "byte_offset": 12, "byte_len": 9}
+    if not any(row["member"] for row in rows):
+        del widths["member"]
+    session.emit(rows, table(rows, {**widths, "error_code": 18, "error_text": 60}, page.total))
 
 
 @cli.command()

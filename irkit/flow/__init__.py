@@ -11,6 +11,7 @@ from irkit.flow.preserving import (
     PreserveResult,
     preserve,
     preview,
+    reread,
 )
 from irkit.flow.reporting import (
     VerifyResult,
@@ -63,6 +64,7 @@ __all__ = [
     "preserve",
     "preview",
     "remediate",
+    "reread",
     "review",
     "sample_clock",
     "sample_dir",

@@ -11,7 +11,7 @@ from irkit.case import Case, evidence
 from irkit.case.evidence import ProgressCallback
 
 if TYPE_CHECKING:
-    from irkit.ingest import FilePreview, IngestReport
+    from irkit.ingest import FilePreview, IngestReport, RereadReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,32 @@ def preserve(
     )
     unknown = case.rows("SELECT count(*) FROM quarantine WHERE error_code = 'unknown_format'")
     return PreserveResult(taken, report, int(unknown[0][0]))
+
+
+def reread(
+    case: Case,
+    *,
+    format_id: str | None = None,
+    mapping: Path | None = None,
+    progress: ProgressCallback | None = None,
+) -> RereadReport:
+    """Read the entries in quarantine again, by a mended mapping or as a format."""
+    from irkit.ingest import derive_sessions, reread_quarantine
+
+    report = reread_quarantine(case, format=format_id, mapping=mapping, progress=progress)
+    derive_sessions(case)
+    case.custody.append(
+        "reread_quarantine",
+        tried=report.tried,
+        read=report.read,
+        records_gained=report.records,
+        left=report.left,
+        format=format_id or "",
+        mapping_sha256=report.mapping,
+        **totals(case),
+        settings_hash=case.settings.digest(),
+    )
+    return report
 
 
 def totals(case: Case, *, logs_only: bool = False) -> dict[str, int]:

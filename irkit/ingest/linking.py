@@ -104,6 +104,11 @@ def link(case: Case, formats: Iterable[Format]) -> Linkage:
     return linkage(case.con)
 
 
+def forget_links(case: Case) -> None:
+    """Have everything tied anew by the next call of :func:`link`."""
+    case.set_meta(_STATE, "")
+
+
 def _state(case: Case) -> str:
     """Name the evidence as it is read now: what ties were made on."""
     digest = hashlib.sha256(_VERSION.encode())

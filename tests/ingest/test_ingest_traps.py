@@ -371,7 +371,7 @@ def test_damaged_parquet_and_foreign_files_are_one_row_each(case, tmp_path):
     read_bytes(case, tmp_path, "logs.7z", b"7z\xbc\xaf\x27\x1c" + b"z" * 500)
     rows = quarantine(case)
     assert [row[3] for row in rows] == ["truncated_container", "unknown_format"]
-    assert rows[1][1:3] == (0, 504)
+    assert rows[1][1:3] == (0, 506)
 
 
 def test_empty_and_blank_files(case, tmp_path):
