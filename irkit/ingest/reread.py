@@ -30,9 +30,8 @@ from irkit.ingest.load import Loader, Tally
 from irkit.ingest.mapping import load_mapping
 from irkit.ingest.project import Projector
 from irkit.ingest.registry import Registry, registry
+from irkit.ingest.sources import RECORD_TABLES
 from irkit.model import Progress, Stage
-
-_TABLES = ("query_record", "query_message", "query_choice", "query_logprob", "record_link")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +96,9 @@ def reread_quarantine(
         int(source): np.array(numbers, np.int64)
         for source, numbers in case.rows(
             "SELECT source_id, list_sort(list_distinct(list(entry_no))) FROM quarantine"
+            # Other evidence than logs (preserved gradients) is read by other means.
+            " WHERE source_id IN (SELECT source_id FROM evidence_source e JOIN stage_progress p"
+            " ON p.stage = 'ingest' AND p.item = e.sha256 || ':' || e.path)"
             " GROUP BY source_id ORDER BY source_id"
         )
     }
@@ -218,7 +220,7 @@ class Rewriter:
             " WHERE source_id = ? AND entry_no IN (SELECT entry_no FROM rewritten)",
             [source_id],
         )
-        for table in _TABLES:
+        for table in RECORD_TABLES:
             con.execute(
                 f"DELETE FROM {table} WHERE source_id = ?"
                 " AND record_id IN (SELECT record_id FROM forgotten)",

@@ -20,10 +20,12 @@ from irkit.ingest.load import Tally
 from irkit.model import Stage
 
 _PAGE = 1000
-_TABLES = (
-    *("query_record", "query_message", "query_choice", "query_logprob", "record_link"),
-    *("quarantine", "evidence_member"),
+#: Tables whose rows belong to one record of a source.
+RECORD_TABLES = (
+    *("query_record", "query_message", "query_choice", "query_logprob", "query_item"),
+    "record_link",
 )
+_TABLES = (*RECORD_TABLES, "quarantine", "evidence_member")
 
 _PENDING = """
 CREATE OR REPLACE TEMP TABLE pending_source AS
