@@ -66,7 +66,7 @@ def link(court: Court) -> Links:
     ends = [(1, log.prompt("head")), (2, log.prompt("tail"))]
     form = [mix(prints ^ mix(column + np.uint64(salt))) for salt, column in ends]
     for i, (_, statistic) in enumerate(court.scorer.statistics):
-        if max(statistic.weights.values()) < _LINKING:
+        if max(statistic.weights.values()) < _LINKING or not statistic.per_query:
             continue
         score = court.scorer.query[statistic.key]
         p = court.baseline.query_p(statistic.key, score)

@@ -19,8 +19,9 @@ from irkit.analyzers import feature_sql as sql
 from irkit.analyzers.blocks import block_of, repetition
 from irkit.analyzers.neighbours import Relations, relations
 from irkit.analyzers.prompt_shape import ASK_CONTACT, Shapes, mix, shapes
-from irkit.analyzers.sequences import QueryLog, load_log
+from irkit.analyzers.sequences import NO_TIME, QueryLog, load_log
 from irkit.engine.local import ordered_map
+from irkit.model import UnitKind
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -109,6 +110,16 @@ class Features:
     def has_subjects(self) -> bool:
         """Whether the corpus says which documents concern a person."""
         return bool(self.case.rows("SELECT 1 FROM corpus_doc WHERE subject_id IS NOT NULL LIMIT 1"))
+
+    @cached_property
+    def has_times(self) -> bool:
+        """Whether any call carries a time."""
+        return bool((self.log.time != NO_TIME).any())
+
+    @cached_property
+    def has_addresses(self) -> bool:
+        """Whether any call carries a client address."""
+        return bool((self.log.codes[UnitKind.SOURCE_IP] >= 0).any())
 
     @cached_property
     def has_prompts(self) -> Bools:

@@ -13,9 +13,9 @@ import pkgutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from irkit.model import Technique
+from irkit.model import Technique, UnitKind
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,12 +35,14 @@ class Statistic:
         key: stable name inside baseline files, like ``D3.enumeration``.
         n_min: smallest window (queries) on which the statistic says anything.
         needs: what must be there: ``prompts``, ``responses``, ``params`` in the log, a ``corpus``,
-            and ``subjects`` in it.
+            and ``subjects`` in it; ``times`` and ``addresses`` in the log.
         weights: prior weight of the statistic in each technique's combination.
         least: smallest value that means anything; what lies below counts as nothing seen.  Most
             ordinary actors score exactly zero, so without it the smallest oddity that the
             calibration did not happen to hold would rank above all of them.
         supporting: adds to a technique that another statistic points to, never decides one alone.
+        per_query: whether a record's score is about that one query; where it is about the time
+            around it, it neither dates an attack nor links actors.
     """
 
     key: str
@@ -49,6 +51,7 @@ class Statistic:
     weights: Mapping[Technique, float]
     least: float = 0.0
     supporting: bool = False
+    per_query: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,14 @@ class Detector(Protocol):
 
     def reason(self, log: Features, key: str, record: int) -> str:
         """Say in words, without quoting any text, why this record scored."""
+
+
+@runtime_checkable
+class Noting(Protocol):
+    """A detector that has something to add about an actor on whom it found something."""
+
+    def unit_note(self, log: Features, kind: UnitKind, rows: NDArray[np.int64]) -> str:
+        """Say it in words (empty: nothing), for the kept records of one actor."""
 
 
 class NoSignatures:

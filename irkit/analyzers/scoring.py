@@ -99,6 +99,8 @@ class Scorer:
             "params": params,
             "corpus": every & self.log.has_corpus,
             "subjects": every & self.log.has_subjects,
+            "times": every & self.log.has_times,
+            "addresses": every & self.log.has_addresses,
         }
         out = np.empty((len(windows), len(self.statistics)), np.bool_)
         for i, (detector, statistic) in enumerate(self.statistics):
@@ -128,6 +130,10 @@ class Scorer:
             return "no training corpus was given"
         if "subjects" in statistic.needs and not self.log.has_subjects:
             return "the training corpus names no data subjects"
+        if "times" in statistic.needs and not self.log.has_times:
+            return "the log holds no times"
+        if "addresses" in statistic.needs and not self.log.has_addresses:
+            return "the log holds no client addresses"
         if "params" in statistic.needs and not self.log.has_params.any():
             return "the log does not hold request parameters"
         if "prompts" in statistic.needs and not self.log.has_prompts.any():

@@ -18,7 +18,7 @@ from irkit.analyzers.fuse import e_value
 from irkit.analyzers.judge import Court, Judged
 from irkit.analyzers.narrate import detector_sentence, finding_sentence
 from irkit.analyzers.onset import NULL_999, span
-from irkit.analyzers.registry import Detector
+from irkit.analyzers.registry import Detector, Noting
 from irkit.analyzers.sequences import NO_TIME
 from irkit.model import TECHNIQUE_TAGS, PKind, Status, UnitKind
 
@@ -84,6 +84,9 @@ def _detector_rows(court: Court, one: Judged, detector: Detector) -> pl.DataFram
         summary[unit] = detector_sentence(
             detector.spec.title, float(score[unit]), value, int(one.size[unit]), level
         )
+        if isinstance(detector, Noting):
+            note = detector.unit_note(scorer.log, one.kind, _unit_rows(one, unit))
+            summary[unit] += f" {note[:1].upper()}{note[1:]}." if note else ""
         evidence[unit] = _top_records(court, one, unit, scorer.query[key])
     shown = spoke & known & ranked
     return pl.DataFrame(
@@ -240,7 +243,7 @@ def _curve(court: Court, one: Judged, finding: Selected) -> _Curve:
     members = [
         i
         for i, (_, statistic) in enumerate(scorer.statistics)
-        if statistic.weights.get(finding.technique, 0) > 0
+        if statistic.weights.get(finding.technique, 0) > 0 and statistic.per_query
     ]
     if finding.signature >= 0:
         owner = scorer.registry.signatures()[finding.signature][0]
