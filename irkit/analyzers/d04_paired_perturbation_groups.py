@@ -33,7 +33,7 @@ class PairedPerturbationGroups(NoSignatures):
     spec = DetectorSpec(
         id="D4",
         name="paired_perturbation_groups",
-        version="1",
+        version="2",
         title="Paired perturbation groups",
         looks_for="many targets, each sent in an equal number of paraphrases under equal settings",
         inputs=("prompts", "params"),
@@ -49,12 +49,16 @@ class PairedPerturbationGroups(NoSignatures):
         atlas=("AML.T0024.000",),
         nist_aml=("NISTAML.033",),
         owasp=("LLM02:2025",),
-        statistics=(Statistic(KEY, 25, ("prompts",), {Technique.MEMBERSHIP_INFERENCE: 3.0}, 2.0),),
+        statistics=(Statistic(KEY, 25, ("prompts",), {Technique.MEMBERSHIP_INFERENCE: 3.0}, 1.0),),
     )
 
     def query_scores(self, log: Features) -> dict[str, NDArray[np.float32]]:
-        """Score members of a perturbation group by how far they only read scores."""
-        member = (log.prompt("variants") != 0) & log.fresh
+        """Score members of a perturbation group by how far they only read scores.
+
+        Prompts that step through a closed set of values at one place (the options of a multiple
+        choice, an enumerated attribute) are no paraphrases of each other.
+        """
+        member = (log.prompt("variants") != 0) & log.fresh & ~log.prompt("slot_closed")
         return {KEY: np.where(member, 0.1 + 0.9 * log.score_only, 0.0).astype(np.float32)}
 
     def window_scores(

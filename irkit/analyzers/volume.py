@@ -4,7 +4,8 @@ Counts lie in buckets of 1, 6 and 24 hours.  Every bucket is compared with the *
 the same actor (the history before and after it: a replay sees both), shrunk towards all actors by
 24 hours' worth of prior, with the hour of the week as all actors use it.  The spread is negative
 binomial (variance ``mu + phi mu**2``), by moments.  Surprises are in nats,
-``-ln P(count or more)``, so that the three windows, the slow-drip charts and the fan-out can be compared with each other.
+``-ln P(count or more)``, so that the three windows, the slow-drip charts and the fan-out can be
+compared with each other.
 
 Sources: shrinkage, NB2 tail and windows as in the volume-baseline section of irkit's detector
 specification; EWMA (0.2, 3 sigma) and CUSUM (0.5 sigma, 5) with their usual constants (Montgomery,
@@ -29,8 +30,9 @@ KAPPA = 24.0
 ROBUST_Z = 3.5
 EWMA_LAMBDA, EWMA_LIMIT = 0.2, 3.0
 CUSUM_SLACK, CUSUM_LIMIT = 0.5, 5.0
-#: Window and smallest number of buckets of the slow-drip charts.
-_DRIP_HOURS, _DRIP_LEAST = 6, 20
+#: Smallest number of days of the slow-drip charts: two of each day of the week.  They run on days
+#: because at finer widths the spread between day and night hides a small rise.
+_DRIP_LEAST = 14
 #: One bucket may move a chart by this many sigmas: slow drip is meant, bursts have the tail.
 _DRIP_CLIP = 3.0
 _HOUR_US = 3_600_000_000
@@ -87,7 +89,6 @@ def volume(unit: I64, time: I64) -> Volume:
             better = whole > nats
             nats = np.where(better, whole, nats)
             hours[better] = -1
-        if width == _DRIP_HOURS:
             drip = slow_drip(table, mean, phi)[table.call]
             better = drip > nats
             nats = np.where(better, drip, nats)
@@ -216,7 +217,7 @@ def slow_drip(table: _Counts, mean: F64, phi: F64) -> F64:
     """Return per row the surprise of a small, lasting rise: the higher of EWMA and CUSUM.
 
     Both run over the actor's buckets in order; buckets without calls pull them down.  Actors with
-    fewer than 20 buckets have no chart.
+    fewer than 14 buckets have no chart.
     """
     from scipy import stats
 
@@ -229,7 +230,7 @@ def slow_drip(table: _Counts, mean: F64, phi: F64) -> F64:
     width = np.sqrt(EWMA_LAMBDA / (2.0 - EWMA_LAMBDA))
     cusum, ewma = np.zeros(len(size)), np.zeros(len(size))
     out = np.zeros(len(z))
-    # One step per bucket of the busiest actor (four a day), each over all actors at once.
+    # One step per active day of the busiest actor, each over all actors at once.
     for step in range(int(size[long].max(initial=0))):
         who = np.flatnonzero(long & (size > step))
         row = table.first[who] + step
@@ -278,7 +279,9 @@ def fan(unit: I64, other: I64, time: I64) -> tuple[F64, F64]:
     phi /= mean**2
     # Own history is worth as much as one day of everybody's: a shared office stays itself.
     expected = (total[who] - beyond + mean) / size[who]
-    surprise = tail(beyond, np.asarray(expected, np.float64), np.full(len(who), phi, np.float64))
+    surprise = tail(
+        np.asarray(beyond, np.float64), np.asarray(expected, np.float64), np.full(len(who), phi)
+    )
     return surprise[call], met.astype(np.float64)[call]
 
 
