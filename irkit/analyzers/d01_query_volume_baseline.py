@@ -65,7 +65,7 @@ class QueryVolumeBaseline(NoSignatures):
             "customers who move between networks",
         ),
         atlas=("AML.T0024", "AML.T0034.000"),
-        nist_aml=(),
+        nist_aml=("NISTAML.031", "NISTAML.033", "NISTAML.038"),
         owasp=("LLM10:2025",),
         statistics=(
             Statistic(VOLUME, 10, ("times",), _weights(1.0), 3.0, True, False),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,9 @@ class Selected:
         signature: index of the signature shown (-1: none).
         p: p-value over all techniques (None: rank only), ``q`` its BH value.
         strength: ``-log10`` of the fused p before re-ranking; orders findings.
+        also: further techniques that hold inside this actor (Benjamini and Bogomolov 2014).
+        by_e: whether the actor is selected by e-values, too (valid under any dependence).
+        tail: p-value extrapolated beyond the calibration; shown, decides nothing.
     """
 
     group: int
@@ -50,6 +53,9 @@ class Selected:
     q: float | None
     signature: int
     strength: float
+    also: tuple[Technique, ...] = ()
+    by_e: bool = False
+    tail: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +99,33 @@ def select(court: Court, judged: Sequence[Judged], fdr: float) -> Found:
     findings: list[Selected] = []
     tiers = dict.fromkeys((tier.value for tier in Tier), 0)
     chosen = 0
+    e = np.concatenate([one.e[place[1, place[0] == g]] for g, one in enumerate(judged)])
+    strict = e_benjamini_hochberg(np.nan_to_num(e, nan=0.0), fdr) if len(e) else np.zeros(0, bool)
+    # Inside a selected actor, techniques are tested at the level that keeps the average share of
+    # false ones over the selected actors (Benjamini and Bogomolov 2014).
+    inside = fdr * max(1, int((q <= fdr).sum())) / max(1, len(p))
     shown = (p < SHOWN) | (q <= fdr) | _signed(judged, place) | _topmost(judged, place)
     for i in np.flatnonzero(shown).tolist():
         group, unit = int(place[0, i]), int(place[1, i])
         rows_ = _unit(court, judged[group], group, unit, float(p[i]), float(q[i]), fdr, bound)
+        tail = judged[group].tail[unit]
+        further = _further(judged[group], unit, inside) if q[i] <= fdr else ()
+        named = {t for row in rows_ for t in (row.technique, row.runner_up)}
+        rows_ = [
+            replace(
+                row,
+                also=tuple(t for t in further if t not in named),
+                by_e=bool(strict[i]),
+                tail=float(tail) if tail == tail and court.valid else None,
+            )
+            for row in rows_
+        ]
         findings += rows_
         chosen += bool(rows_ and rows_[0].tier in (Tier.A, Tier.B))
     for finding in findings:
         tiers[finding.tier.value] += 1
     tiers[Tier.D.value] = len(p) - len({(f.group, f.unit) for f in findings})
-    e = np.concatenate([one.e[place[1, place[0] == g]] for g, one in enumerate(judged)])
-    strict = int(e_benjamini_hochberg(np.nan_to_num(e, nan=0.0), fdr).sum()) if len(e) else 0
-    return Found(tuple(findings), len(p), chosen, strict, tiers)
+    return Found(tuple(findings), len(p), chosen, int(strict.sum()), tiers)
 
 
 def _weights(judged: Sequence[Judged], place: NDArray[np.int64]) -> F64:
@@ -163,7 +184,7 @@ def _unit(
     registry = court.scorer.registry.signatures()
     best, second, strength = _attribute(one, unit)
     promise = Promise.of(int(one.size[unit]), court.alpha)
-    ranked = promise.marginal and court.baseline.stationary
+    ranked = promise.marginal and court.valid
     out: list[Selected] = []
     shown = np.flatnonzero(one.signatures[unit]) if one.signatures.shape[1] else np.zeros(0, int)
     for index in shown.tolist():
@@ -204,6 +225,13 @@ def _unit(
             strength,
         )
     ]
+
+
+def _further(one: Judged, unit: int, level: float) -> tuple[Technique, ...]:
+    """Return the techniques that Benjamini-Hochberg selects inside one actor."""
+    known = np.flatnonzero(~np.isnan(one.technique[unit]))
+    chosen = known[benjamini_hochberg(one.technique[unit, known]) <= level]
+    return tuple(TECHNIQUES[t] for t in chosen.tolist())
 
 
 def _attribute(one: Judged, unit: int) -> tuple[Technique | None, Technique | None, float]:

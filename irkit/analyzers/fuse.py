@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from irkit.analyzers.calibrate import conformal_p, soft_p, soft_p_left_out
+from irkit.analyzers.calibrate import conformal_p, gpd_p, soft_p, soft_p_left_out
 from irkit.analyzers.registry import Statistic
 from irkit.model import Technique
 
@@ -118,6 +118,8 @@ class Verdicts:
         technique: per technique re-ranked p (NaN where not tested), shape (M, T).
         order: per technique the Cauchy p before re-ranking; orders ties below the floor.
         overall: re-ranked p over all techniques, shape (M,).
+        tail: overall p extrapolated by a generalised Pareto tail (NaN: not in the tail, or too few
+            ordinary actors); shown, never used.
         ties: share of ordinary actors (and the window itself) whose overall rank is the same.
         size: ordinary actors compared with.
     """
@@ -126,6 +128,7 @@ class Verdicts:
     technique: F64
     order: F64
     overall: F64
+    tail: F64
     ties: F64
     size: int
 
@@ -202,7 +205,8 @@ class Fusion:
         technique = np.full((count, len(TECHNIQUES)), np.nan)
         order = np.full((count, len(TECHNIQUES)), np.nan)
         if not self.size or not self.columns.size:
-            return Verdicts(p, technique, order, np.ones(count), np.ones(count), self.size)
+            none = np.full(count, np.nan)
+            return Verdicts(p, technique, order, np.ones(count), none, np.ones(count), self.size)
         soft = np.empty((count, len(self.columns)))
         for place, column in enumerate(self.columns.tolist()):
             ordered = self._ordered[:, place]
@@ -217,4 +221,5 @@ class Fusion:
         level = np.searchsorted(self._overall, combined, "right")
         level -= np.searchsorted(self._overall, combined, "left")
         ties = (1.0 + level.astype(np.float64)) / (1.0 + self.size)
-        return Verdicts(p, technique, order, overall, ties, self.size)
+        tail = gpd_p(self._overall, combined)
+        return Verdicts(p, technique, order, overall, tail, ties, self.size)

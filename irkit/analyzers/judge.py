@@ -48,6 +48,7 @@ class Judged:
         technique: per technique the combined, re-ranked p-value (NaN: not tested), shape (U, T).
         order: per technique the combined p-value before re-ranking, for ties and attribution.
         overall: p-value over all techniques.
+        tail: the smallest window's extrapolated p-value, times the number of windows (NaN: none).
         first: the same of each actor's first window alone, with the share of ties at its rank.
         e: mean e-value of the detectors that spoke.
         size: ordinary actors compared with.
@@ -65,6 +66,7 @@ class Judged:
     technique: F64
     order: F64
     overall: F64
+    tail: F64
     first: tuple[F64, F64]
     e: F64
     size: I64
@@ -88,6 +90,7 @@ class Court:
         usable: statistic keys whose calibration fits the detectors' versions.
         alpha: error rate per unit that is to be promised.
         stratum: compare with this stratum only, whatever the tested calls are.
+        valid: whether the calibration fits this case; if not, p-values are withheld.
     """
 
     scorer: Scorer
@@ -95,6 +98,7 @@ class Court:
     usable: frozenset[str]
     alpha: float
     stratum: str | None = None
+    valid: bool = True
 
     def buckets(self) -> list[int]:
         """Window sizes with enough ordinary actors for a promise, else all there are."""
@@ -126,6 +130,7 @@ def judge(court: Court, units: Units) -> Judged:
         np.full((count, len(TECHNIQUES)), np.nan),
         np.full((count, len(TECHNIQUES)), np.nan),
         np.ones(count),
+        np.full(count, np.nan),
         (np.ones(count), np.ones(count)),
         np.full(count, np.nan),
         np.zeros(count, np.int64),
@@ -165,7 +170,7 @@ def _combine(court: Court, judged: Judged, windows: Windows, actor: I64, scores:
     technique = np.full((len(windows), len(TECHNIQUES)), np.nan)
     order = np.full((len(windows), len(TECHNIQUES)), np.nan)
     overall = np.ones(len(windows))
-    ties = np.ones(len(windows))
+    ties, tail = np.ones(len(windows)), np.full(len(windows), np.nan)
     size = np.zeros(len(windows), np.int64)
     for bucket, name, mask, rows in _alike(windows.bucket, stratum, speaking):
         level, table = _table(court, keys, bucket, name)
@@ -173,6 +178,7 @@ def _combine(court: Court, judged: Judged, windows: Windows, actor: I64, scores:
         verdicts = fusion.apply(scores[rows])
         p[rows], technique[rows], order[rows] = verdicts.p, verdicts.technique, verdicts.order
         overall[rows], ties[rows], size[rows] = verdicts.overall, verdicts.ties, verdicts.size
+        tail[rows] = verdicts.tail
         judged.levels.append(f"{level}, windows of {bucket}")
         judged.level[actor[rows]] = len(judged.levels) - 1
     judged.tested[actor] = size > 0
@@ -180,6 +186,9 @@ def _combine(court: Court, judged: Judged, windows: Windows, actor: I64, scores:
     judged.windows = np.bincount(actor, minlength=count)
     judged.size[actor] = size
     judged.overall = cauchy_by_group(overall, actor, count)
+    least = np.full(count, np.inf)
+    np.minimum.at(least, actor, np.where(np.isnan(tail), np.inf, tail))
+    judged.tail = np.where(np.isinf(least), np.nan, np.minimum(least * judged.windows, 1.0))
     known, begin = np.unique(actor, return_index=True)
     judged.first[0][known], judged.first[1][known] = overall[begin], ties[begin]
     for i in range(len(keys)):

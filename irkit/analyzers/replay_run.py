@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from irkit.analyzers.baseline import (
     load_baseline,
     promises,
 )
-from irkit.analyzers.calibrate import Promise, shift
+from irkit.analyzers.calibrate import Promise, Shift, least_size, shift
 from irkit.analyzers.campaign import campaigns
 from irkit.analyzers.features import Features
 from irkit.analyzers.findings import Found, select
@@ -87,13 +87,16 @@ def replay(
     court = Court(scorer, ordinary, frozenset(comparable(ordinary, registry)), case.settings.fpr)
     note(1, 4, "comparing actors")
     judged = [judge(court, units_of(log.log, kind)) for kind in KINDS]
+    moved = _shift(judged)
+    # Drift guard: where the calibration does not fit, ranks are reported and p-values withheld.
+    court = replace(court, valid=ordinary.stationary and not moved["invalid"])
     note(2, 4, "linking actors")
     linked = campaigns(court)
     if linked:
         judged.append(linked.judged)
     found = select(court, judged, case.settings.fdr)
     note(3, 4, "writing results")
-    facts = _facts(case, court, registry, judged, found)
+    facts = _facts(case, court, registry, judged, found, moved)
     with case.transaction():
         case.clear("detector_result", "query_evidence", "finding", "calibration")
         for one in judged:
@@ -115,7 +118,12 @@ def replay(
 
 
 def _facts(
-    case: Case, court: Court, registry: Registry, judged: list[Judged], found: Found
+    case: Case,
+    court: Court,
+    registry: Registry,
+    judged: list[Judged],
+    found: Found,
+    moved: dict[str, Any],
 ) -> dict[str, Any]:
     base, alpha = court.baseline, court.alpha
     by_bucket = promises(base, alpha)
@@ -125,7 +133,11 @@ def _facts(
     text = worst.text(generic=base.generic) if used.size else "No actor could be tested."
     if not base.stationary:
         text = "Rank only, no promise: the calibration's two halves differ (drift)."
-    moved = _shift(judged)
+    elif not court.valid:
+        text = (
+            "Rank only, no promise: the ordinary traffic of this case scores higher than the"
+            " calibration (calibration invalid); calibrate on clean months: irkit baseline"
+        )
     warnings = [f"{w.plugin}: could not be loaded: {w.reason}" for w in registry.warnings]
     warnings += [f"{key}: {why}" for key, why in sorted(court.scorer.errors.items())]
     missing = [
@@ -174,7 +186,9 @@ def _facts(
             "alpha": alpha,
             "confidence": 1 - worst.delta,
             "text": text,
-            "threshold": worst.threshold if base.stationary else 0.0,
+            "minimum": least_size(alpha, worst.delta),
+            "threshold": worst.threshold if court.valid else 0.0,
+            "valid": court.valid,
             "buckets": {
                 str(bucket): {"n": one.size, "k": one.k, "text": one.text(generic=base.generic)}
                 for bucket, one in by_bucket.items()
@@ -198,13 +212,20 @@ def _shift(judged: list[Judged]) -> dict[str, Any]:
                 index = np.flatnonzero(one.tested)
                 draw = mix(index.astype(np.uint64)) / np.float64(2**64)
                 moved = shift(one.first[0][index], one.first[1][index], draw)
-                return {
-                    "kind": kind.value,
-                    "units": moved.units,
-                    "distance": round(moved.distance, 4),
-                    "notable": moved.notable,
-                }
-    return {"kind": None, "units": 0, "distance": 0.0, "notable": False}
+                return _moved(kind, moved)
+    nothing = shift(np.zeros(0), np.zeros(0), np.zeros(0))
+    return _moved(None, nothing)
+
+
+def _moved(kind: UnitKind | None, moved: Shift) -> dict[str, Any]:
+    return {
+        "kind": kind.value if kind else None,
+        "units": moved.units,
+        "distance": round(moved.distance, 4),
+        "notable": moved.notable,
+        "raised": round(moved.raised, 4),
+        "invalid": moved.invalid,
+    }
 
 
 def _calibration(facts: dict[str, Any]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,9 +18,9 @@ from irkit.analyzers.findings import Found, Selected
 from irkit.analyzers.fuse import e_value
 from irkit.analyzers.judge import Court, Judged
 from irkit.analyzers.narrate import detector_sentence, finding_sentence
-from irkit.analyzers.onset import NULL_999, span
 from irkit.analyzers.registry import Detector, Noting
 from irkit.analyzers.sequences import NO_TIME
+from irkit.analyzers.timeline import completed, when
 from irkit.model import TECHNIQUE_TAGS, PKind, Status, UnitKind
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def _thresholds(court: Court, size: I64) -> tuple[F64, NDArray[np.bool_]]:
     """Per actor the p-value that is flagged, and whether p-values may be given at all."""
     sizes, place = np.unique(size, return_inverse=True)
     made = [Promise.of(int(n), court.alpha) for n in sizes]
-    steady = court.baseline.stationary
+    steady = court.valid
     ranked = np.array([one.marginal and steady for one in made], np.bool_)
     # The promise is about actors, not about each detector on each actor: single detectors are
     # marked at the nominal rate, or with too few actors where one stands out from all of them.
@@ -188,10 +189,11 @@ def findings(
     import polars as pl
 
     rows, marked = [], []
-    for finding in found.findings:
+    anchors = completed(court, judged, found)
+    for number, finding in enumerate(found.findings):
         one = judged[finding.group]
         curve = _curve(court, one, finding)
-        rows.append(_finding(court, one, finding, curve, template))
+        rows.append(_finding(court, one, finding, curve, template, anchors.get(number)))
         marked.append(curve)
     frame = pl.DataFrame(rows, schema=_schema())
     return (
@@ -232,7 +234,9 @@ def _schema() -> dict[str, Any]:
         "p_kind": text, "q_value": number, "e_value": number, "score": number, "onset": time,
         "onset_low": time, "onset_high": time, "first_seen": time, "last_seen": time,
         "queries": pl.Int64, "evidence_request_ids": names, "evidence_record_ids": names,
-        "summary": text,
+        "summary": text, "also": names, "by_e_values": pl.Boolean, "tail_p": number,
+        "pattern_at": time, "end_low": time, "end_high": time, "dilution": number,
+        "stretches": text,
     }  # fmt: skip
 
 
@@ -268,16 +272,20 @@ def _finding(
     finding: Selected,
     curve: _Curve,
     template: NDArray[np.bool_] | None,
+    anchor: int | None,
 ) -> dict[str, Any]:
     scorer = court.scorer
     time = scorer.log.log.time[curve.rows]
     name = str(_unit_names(court, one, one.units.code[[finding.unit]])[0])
-    begin, low, high, end = _when(curve.p)
+    at = when(curve.p)
+    begin, low, high = at.start, at.start_low, at.start_high
+    end, end_low, end_high = at.end, at.end_low, at.end_high
     if template is not None and one.kind is UnitKind.CAMPAIGN:
         uses = np.flatnonzero(template[curve.rows])
         if uses.size:
             first, last = int(uses[0]), int(uses[-1])
-            begin, low, end = min(begin, first), min(low, first), max(end, last)
+            begin, low = min(begin, first), min(low, first)
+            end, end_high = max(end, last), max(end_high, last)
     # Retries are queries that were made, though they count once in every statistic.
     codes = scorer.log.log.codes[one.kind]
     queries = int((codes == one.units.code[finding.unit]).sum())
@@ -324,6 +332,16 @@ def _finding(
         "summary": finding_sentence(
             finding.technique, queries, titles, finding.p, signature, runner_up
         ),
+        "also": [technique.value for technique in finding.also],
+        "by_e_values": finding.by_e,
+        "tail_p": finding.tail,
+        "pattern_at": _instant(time[anchor]) if anchor is not None else None,
+        "end_low": _instant(time[end_low]),
+        "end_high": _instant(time[end_high]),
+        "dilution": at.dilution,
+        "stretches": json.dumps(
+            [[_iso(time[a]), _iso(time[b]), b - a + 1] for a, b in at.stretches]
+        ),
     }
 
 
@@ -333,20 +351,15 @@ def _members(court: Court, one: Judged, unit: int) -> list[str]:
     return members_of(court.scorer.log.log, _unit_rows(one, unit))
 
 
-def _when(p: F64) -> tuple[int, int, int, int]:
-    """Return positions of onset, its interval, and the last query of the behaviour."""
-    found = span(p)
-    if found is not None and found.gain >= NULL_999:
-        return found.start, found.start_low, found.start_high, found.end
-    # One telling query, or too few for a change point: the first and last of the most telling.
-    peak = np.flatnonzero(p <= p.min())
-    return int(peak[0]), int(peak[0]), int(peak[0]), int(peak[-1])
-
-
 def _instant(value: np.int64) -> datetime | None:
     if value == NO_TIME:
         return None
     return _EPOCH + timedelta(microseconds=int(value))
+
+
+def _iso(value: np.int64) -> str | None:
+    at = _instant(value)
+    return f"{at.isoformat(timespec='milliseconds')}Z" if at else None
 
 
 def _evidence(court: Court, marked: Sequence[_Curve]) -> pl.DataFrame:

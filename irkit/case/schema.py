@@ -121,7 +121,9 @@ INITIAL = Migration(
         " p_kind VARCHAR NOT NULL, q_value DOUBLE, e_value DOUBLE, score DOUBLE,"
         " onset TIMESTAMP, onset_low TIMESTAMP, onset_high TIMESTAMP, first_seen TIMESTAMP,"
         " last_seen TIMESTAMP, queries BIGINT, evidence_request_ids VARCHAR[],"
-        " evidence_record_ids VARCHAR[], summary VARCHAR)",
+        " evidence_record_ids VARCHAR[], summary VARCHAR, also VARCHAR[], by_e_values BOOLEAN,"
+        " tail_p DOUBLE, pattern_at TIMESTAMP, end_low TIMESTAMP, end_high TIMESTAMP,"
+        " dilution DOUBLE, stretches JSON)",
         "CREATE TABLE calibration (key VARCHAR NOT NULL, value JSON NOT NULL)",
         # PII found in responses (char offsets in that choice's text).
         "CREATE TABLE entity (record_id VARCHAR NOT NULL, choice INTEGER NOT NULL,"

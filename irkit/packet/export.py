@@ -38,7 +38,9 @@ FILES = (
 _FINDINGS = """
 SELECT f.finding_id, f.unit_kind, f.unit, f.members, f.technique, f.profile, f.tier, f.p_value,
        f.p_kind, f.score, f.onset, f.onset_low, f.onset_high, f.last_seen, f.queries,
-       f.evidence_request_ids, f.runner_up, f.q_value, f.summary
+       f.evidence_request_ids, f.runner_up, f.q_value, f.summary, f.first_seen, f.pattern_at,
+       f.end_low, f.end_high, f.dilution, f.stretches, list_sort(coalesce(f.also, [])) AS also,
+       f.by_e_values, f.tail_p
 FROM finding f ORDER BY f.unit_kind, f.unit, f.technique, f.finding_id
 """
 
@@ -273,6 +275,10 @@ def _findings(case: Case) -> Iterator[dict[str, Any]]:
         tags = TECHNIQUE_TAGS[Technique(row["technique"])]
         row["members"] = sorted(row["members"] or [])
         row["evidence_request_ids"] = row["evidence_request_ids"] or []
+        row["stretches"] = [
+            {"first": first, "last": last, "queries": queries}
+            for first, last, queries in json.loads(row["stretches"] or "[]")
+        ]
         row["atlas"] = list(tags.atlas)
         row["nist_aml"] = list(tags.nist_aml)
         row["owasp"] = list(tags.owasp)
