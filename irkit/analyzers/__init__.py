@@ -36,8 +36,8 @@ def build_baseline(case: Case, out: Path) -> dict[str, Any]:
 
 
 def explain(case: Case, finding_id: str) -> list[str]:
-    """Explain a finding in sentences; see :func:`irkit.analyzers.narrate.explain`."""
-    from irkit.analyzers.narrate import explain as tell
+    """Explain a finding in sentences; see :func:`irkit.analyzers.explanation.explain`."""
+    from irkit.analyzers.explanation import explain as tell
 
     return tell(case, finding_id)
 

@@ -125,7 +125,8 @@ def posterior_bound(p: float, prior: float = PRIOR) -> float:
     in its favour rise by at most ``1 / (-e p ln p)``.  An upper bound and no probability of guilt:
     the true posterior may be anything below it.
     """
-    factor = 1.0 if p >= 1 / math.e else 1.0 / (-math.e * p * math.log(max(p, 1e-300)))
+    p = max(p, 1e-12)
+    factor = 1.0 if p >= 1 / math.e else 1.0 / (-math.e * p * math.log(p))
     odds = prior / (1.0 - prior) * factor
     return odds / (1.0 + odds)
 

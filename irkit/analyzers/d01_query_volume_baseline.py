@@ -59,6 +59,11 @@ class QueryVolumeBaseline(NoSignatures):
         threshold_source="conformal against ordinary actors; NB2 by moments, EWMA 0.2/3, CUSUM"
         " 0.5/5, robust z 3.5 (Iglewicz and Hoaglin 1993) only shape the statistic",
         cost="grouping of calls by actor and hour; under one microsecond per call",
+        checks=(
+            "volume alone accuses nobody",
+            "the comparison is with the actor's own other days and the hours at which all "
+            "actors call",
+        ),
         known_false_positives=(
             "launches, migrations, nightly batches and load tests",
             "teaching rooms, offices and gateways that share one address",

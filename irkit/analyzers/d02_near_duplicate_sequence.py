@@ -40,6 +40,10 @@ class NearDuplicateSequence(NoSignatures):
         "estimated Jaccard at least 0.45, exact repeats left out) times 1 + log2(components)",
         threshold_source="conformal against ordinary actors",
         cost="about 15 microseconds per distinct prompt",
+        checks=(
+            "exact repeats and retries are left out, and so are texts that only grow",
+            "it supports other detectors and decides nothing alone",
+        ),
         known_false_positives=(
             "templated applications and evaluation harnesses",
             "users who rephrase the same question",

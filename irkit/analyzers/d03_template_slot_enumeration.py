@@ -45,6 +45,12 @@ class TemplateSlotEnumeration:
         "people or secrets asked for, context-free, weighted by open completion",
         threshold_source="conformal against ordinary actors; signature at 20 targets",
         cost="about 15 microseconds per distinct prompt",
+        checks=(
+            "an enumeration counts in full only where the varied value is sensitive and a "
+            "person stands beside it",
+            "a request for a person's data counts only where the conversation did not hold "
+            "the answer",
+        ),
         known_false_positives=(
             "fairness audits that vary a protected attribute",
             "contact assistants whose address book reaches the model through a tool that is not "

@@ -42,6 +42,11 @@ class PairedPerturbationGroups(NoSignatures):
         "how far the calls only read scores",
         threshold_source="conformal against ordinary actors",
         cost="about 10 microseconds per distinct prompt",
+        checks=(
+            "calls that return text count for a tenth of calls that only read a score",
+            "the options of a multiple choice are no paraphrases",
+            "the groups must be equally large and the settings the same",
+        ),
         known_false_positives=(
             "writers who ask for several rewrites of their own text",
             "robustness tests of a model's owner",

@@ -42,6 +42,10 @@ class MemberProbeSet(NoSignatures):
         "of distinct documents among hits; 1.25 times for a mixed set of members and others",
         threshold_source="conformal against ordinary actors",
         cost="one join with the corpus matches",
+        checks=(
+            "calls that ask for an answer count for a twentieth",
+            "a few documents sent again and again are damped",
+        ),
         known_false_positives=(
             "customers whose own documents are in the training set and who score them",
         ),

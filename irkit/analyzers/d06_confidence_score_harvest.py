@@ -39,6 +39,7 @@ class ConfidenceScoreHarvest(NoSignatures):
         "2 times the share of echoed prompts",
         threshold_source="conformal against ordinary actors",
         cost="column arithmetic",
+        checks=("it supports other detectors and decides nothing alone",),
         known_false_positives=(
             "evaluation harnesses, rerankers, calibration and classification jobs",
         ),

@@ -49,6 +49,10 @@ class LogitBiasSweep:
         threshold_source="conformal against ordinary actors; signatures at 200 ids over 20 "
         "queries with at most 5 % overlap, or 6 bisection steps",
         cost="one pass over the biased ids",
+        checks=(
+            "a fixed list of banned words repeats the same ids and scores near zero",
+            "only ids that this actor had not biased before count",
+        ),
         known_false_positives=("per-request word bans computed from each user's own document",),
         atlas=("AML.T0024.002", "AML.T0063"),
         nist_aml=("NISTAML.031",),

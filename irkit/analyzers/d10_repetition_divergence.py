@@ -51,6 +51,10 @@ class RepetitionDivergence:
         threshold_source="conformal against ordinary actors; signature: asked to repeat, and "
         "50 or more varied tokens after 20 repeated ones",
         cost="about 12 microseconds per unique response",
+        checks=(
+            "two unasked loops per window are allowed",
+            "pasted repetition counts only where it fills half of the prompt",
+        ),
         known_false_positives=(
             "models that loop by themselves and then ramble on (two a window are allowed)",
             "logs and tables pasted into prompts",

@@ -49,6 +49,10 @@ class PrefixContinuationProbe:
         threshold_source="conformal against ordinary actors; signature at 10 documents continued "
         "by 200 characters",
         cost="one join with the corpus matches",
+        checks=(
+            "prompts that instruct or grow by typing count for less or not at all",
+            "every document counts once",
+        ),
         known_false_positives=(
             "completion of open-source code and licences (common text is left out)",
             "people who quote well-known texts",

@@ -38,6 +38,12 @@ class MemorisedOutputSignal(NoSignatures):
         "0.4 for 25 to 49; personal: the same over documents that concern a person",
         threshold_source="conformal against ordinary actors",
         cost="one join with the corpus matches",
+        checks=(
+            "what stood in the conversation (system prompt, earlier turns, retrieved text) is "
+            "subtracted first",
+            "every document counts once",
+            "what is compared is the rate above that of ordinary actors",
+        ),
         known_false_positives=("boilerplate and quotations that are in the corpus only once",),
         atlas=("AML.T0057",),
         nist_aml=("NISTAML.038",),

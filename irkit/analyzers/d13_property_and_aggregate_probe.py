@@ -45,6 +45,10 @@ class PropertyAndAggregateProbe(NoSignatures):
         "frequencies in training data, customers or patients",
         threshold_source="conformal against ordinary actors",
         cost="two groupings of records",
+        checks=(
+            "the same prompt counts only where two model versions got it in one window",
+            "replays that only read scores count five times as much",
+        ),
         known_false_positives=(
             "regression suites that run on every model version",
             "analysts who ask a reporting assistant for shares",

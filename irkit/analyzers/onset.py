@@ -6,9 +6,9 @@ attack's queries may look ordinary); the interval holds every change point whose
 ``c`` of the best one.  A fixed-bet CUSUM fails under dilution (its drift turns negative); the grid
 does not.  The end is the same estimate on the reversed sequence.
 
-Campaigns stop and go.  *Stretches* of activity are the maximal-scoring runs under the same model,
-found by recursion on what lies before and after the best one, and joined again where keeping them
-apart explains less than two more change points are worth.
+Campaigns stop and go.  *Stretches* of activity are found by recursive binary segmentation under the
+same model: the run with the largest likelihood ratio, then those before and after it, each taken
+apart at its quietest gap where that explains more than two more change points are worth.
 """
 
 from __future__ import annotations
@@ -98,7 +98,10 @@ def span(p: F64) -> Span | None:
         shows = np.flatnonzero(p < 1.0)
         low = min(start, int(shows[np.searchsorted(shows, low)]))
         end_high = max(end, int(shows[np.searchsorted(shows, end_high, side="right") - 1]))
-    return Span(start, low, high, end, end_low, end_high, gain, ordinary)
+    inside = p[start : end + 1]
+    # What shows nothing has p = 1; among the others half of the ordinary ones lie above one half.
+    dilution = float((inside >= 1.0).mean() + 2.0 * ((inside > 0.5) & (inside < 1.0)).mean())
+    return Span(start, low, high, end, end_low, end_high, gain, min(1.0, dilution))
 
 
 #: Most stretches told apart; what is left lies inside the last ones' neighbours.
@@ -121,36 +124,49 @@ def stretches(p: F64) -> list[tuple[int, int]]:
         first, last, gain = _best_run(logs[low:high])
         if gain < NULL_999:
             continue
-        found.append((low + first, low + last))
+        found += _split(logs, low + first, low + last)
         left += [(low, low + first), (low + last + 1, high)]
-    return _joined(logs, sorted(found))
+    return sorted(found)
 
 
 def _best_run(logs: F64) -> tuple[int, int, float]:
     """Return the run with the largest log likelihood ratio over the grid."""
     best = (0, 0, -np.inf)
     for a in GRID:
-        total = np.concatenate([[0.0], np.cumsum(np.log(a) + (a - 1.0) * logs)])
-        lowest = np.minimum.accumulate(total[:-1])
-        gain = total[1:] - lowest
-        last = int(gain.argmax())
-        if gain[last] > best[2]:
-            best = (int(total[: last + 1].argmin()), last, float(gain[last]))
+        first, last, gain = _run(np.log(a) + (a - 1.0) * logs)
+        if gain > best[2]:
+            best = (first, last, gain)
     return best
 
 
-def _joined(logs: F64, found: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    def gain(first: int, last: int) -> float:
-        part = logs[first : last + 1]
-        return float(max(len(part) * np.log(a) + (a - 1.0) * part.sum() for a in GRID))
+def _run(values: F64) -> tuple[int, int, float]:
+    """Return the run of values with the largest sum."""
+    total = np.concatenate([[0.0], np.cumsum(values)])
+    gain = total[1:] - np.minimum.accumulate(total[:-1])
+    last = int(gain.argmax())
+    return int(total[: last + 1].argmin()), last, float(gain[last])
 
+
+def _split(logs: F64, first: int, last: int) -> list[tuple[int, int]]:
+    """Take a run apart at its quietest gap while that is worth two more change points."""
     out: list[tuple[int, int]] = []
-    for first, last in found:
-        while out:
-            before = out[-1]
-            apart = gain(*before) + gain(first, last)
-            if gain(before[0], last) < apart - NULL_999:
-                break
-            first = out.pop()[0]
-        out.append((first, last))
+    open_ = [(first, last)]
+    while open_:
+        low, high = open_.pop()
+        part = logs[low : high + 1]
+        whole, a = max((_gain_of(part, a), a) for a in GRID)
+        begin, end, _ = _run(-(np.log(a) + (a - 1.0) * part))
+        before, after = part[:begin], part[end + 1 :]
+        apart = sum(
+            max(_gain_of(side, a) for a in GRID) if len(side) else -np.inf
+            for side in (before, after)
+        )
+        if apart - whole > NULL_999 and len(out) + len(open_) < MOST_STRETCHES:
+            open_ += [(low, low + begin - 1), (low + end + 1, high)]
+        else:
+            out.append((low, high))
     return out
+
+
+def _gain_of(logs: F64, a: float) -> float:
+    return float(len(logs) * np.log(a) + (a - 1.0) * logs.sum())

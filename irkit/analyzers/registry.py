@@ -71,7 +71,10 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class DetectorSpec:
-    """What a detector says about itself; printed by ``irkit list detectors``."""
+    """What a detector says about itself; printed by ``irkit list detectors``.
+
+    ``checks`` says what the statistic already does against its known innocent causes.
+    """
 
     id: str
     name: str
@@ -88,6 +91,7 @@ class DetectorSpec:
     owasp: tuple[str, ...]
     statistics: tuple[Statistic, ...]
     signatures: tuple[Signature, ...] = ()
+    checks: tuple[str, ...] = ()
 
     @property
     def n_min(self) -> int:
@@ -166,6 +170,7 @@ class Registry:
                 "signatures": [signature.title for signature in spec.signatures],
                 "cost": spec.cost,
                 "known_false_positives": list(spec.known_false_positives),
+                "checks": list(spec.checks),
                 "atlas": list(spec.atlas),
                 "nist_aml": list(spec.nist_aml),
                 "owasp": list(spec.owasp),

@@ -236,7 +236,7 @@ def _schema() -> dict[str, Any]:
         "queries": pl.Int64, "evidence_request_ids": names, "evidence_record_ids": names,
         "summary": text, "also": names, "by_e_values": pl.Boolean, "tail_p": number,
         "pattern_at": time, "end_low": time, "end_high": time, "dilution": number,
-        "stretches": text,
+        "stretches": text, "pattern": text,
     }  # fmt: skip
 
 
@@ -339,6 +339,7 @@ def _finding(
         "end_low": _instant(time[end_low]),
         "end_high": _instant(time[end_high]),
         "dilution": at.dilution,
+        "pattern": signature or None,
         "stretches": json.dumps(
             [[_iso(time[a]), _iso(time[b]), b - a + 1] for a, b in at.stretches]
         ),

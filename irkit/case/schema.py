@@ -123,7 +123,7 @@ INITIAL = Migration(
         " last_seen TIMESTAMP, queries BIGINT, evidence_request_ids VARCHAR[],"
         " evidence_record_ids VARCHAR[], summary VARCHAR, also VARCHAR[], by_e_values BOOLEAN,"
         " tail_p DOUBLE, pattern_at TIMESTAMP, end_low TIMESTAMP, end_high TIMESTAMP,"
-        " dilution DOUBLE, stretches JSON)",
+        " dilution DOUBLE, stretches JSON, pattern VARCHAR)",
         "CREATE TABLE calibration (key VARCHAR NOT NULL, value JSON NOT NULL)",
         # PII found in responses (char offsets in that choice's text).
         "CREATE TABLE entity (record_id VARCHAR NOT NULL, choice INTEGER NOT NULL,"

@@ -39,8 +39,8 @@ _FINDINGS = """
 SELECT f.finding_id, f.unit_kind, f.unit, f.members, f.technique, f.profile, f.tier, f.p_value,
        f.p_kind, f.score, f.onset, f.onset_low, f.onset_high, f.last_seen, f.queries,
        f.evidence_request_ids, f.runner_up, f.q_value, f.summary, f.first_seen, f.pattern_at,
-       f.end_low, f.end_high, f.dilution, f.stretches, list_sort(coalesce(f.also, [])) AS also,
-       f.by_e_values, f.tail_p
+       f.end_low, f.end_high, f.dilution, f.stretches, f.pattern, f.by_e_values,
+       f.tail_p, list_sort(coalesce(f.also, [])) AS also
 FROM finding f ORDER BY f.unit_kind, f.unit, f.technique, f.finding_id
 """
 

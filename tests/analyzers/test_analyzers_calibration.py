@@ -9,9 +9,13 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from irkit.analyzers.calibrate import (
+    GPD_LEAST,
     Promise,
     conformal_p,
+    gpd_p,
     k_star,
+    least_size,
+    posterior_bound,
     shift,
     soft_p,
     soft_p_left_out,
@@ -239,3 +243,47 @@ def test_stationary_compares_two_halves():
     assert stationary(rng.normal(size=300), rng.normal(size=300)) > 0.01
     assert stationary(rng.normal(size=300), rng.normal(0.7, size=300)) < 0.01
     assert stationary(np.zeros(3), np.ones(3)) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("alpha", "delta", "least"), [(1e-3, 0.10, 2302), (1e-3, 0.05, 2995), (1e-2, 0.10, 230)]
+)
+def test_least_size_is_where_a_promise_begins(alpha, delta, least):
+    assert least_size(alpha, delta) == least
+    assert k_star(least, alpha, delta) == 1
+    assert k_star(least - 1, alpha, delta) == 0
+    assert f"{least_size(alpha):,}" in Promise.of(5, alpha).text(generic=False)
+
+
+def test_the_posterior_is_bounded_and_never_certain():
+    # The table of Sellke, Bayarri and Berger: at even odds p = 0.05 leaves 0.289 for the null.
+    assert 1 - posterior_bound(0.05, prior=0.5) == pytest.approx(0.289, abs=1e-3)
+    assert 1 - posterior_bound(0.001, prior=0.5) == pytest.approx(0.0184, abs=1e-3)
+    assert posterior_bound(0.5) == pytest.approx(1e-3)
+    bounds = [posterior_bound(p) for p in (0.3, 0.1, 1e-2, 1e-4, 1e-8, 1e-300, 0.0)]
+    assert bounds == sorted(bounds)
+    assert bounds[-1] < 1.0
+
+
+def test_the_pareto_tail_extrapolates_within_its_floor_and_needs_many_scores():
+    rng = np.random.default_rng(5)
+    ordered = np.sort(rng.exponential(size=20_000))
+    scores = np.array([1.0, 4.0, 9.0, 12.0, 1e9])
+    p = gpd_p(ordered, scores)
+    assert np.isnan(p[0])
+    assert p[1] == pytest.approx(np.exp(-4.0), rel=0.15)
+    assert 0.2 < p[2] / np.exp(-9.0) < 5
+    assert p[-1] == pytest.approx(0.1 / 20_000)
+    assert np.isnan(gpd_p(ordered[: GPD_LEAST - 1], scores)).all()
+    assert np.isnan(gpd_p(np.zeros(5000), scores)).all()
+
+
+def test_only_a_shift_towards_attacks_makes_a_calibration_invalid():
+    rng = np.random.default_rng(41)
+    draw, ties = rng.uniform(size=400), np.zeros(400)
+    even = shift(rng.uniform(size=400), ties, draw)
+    higher = shift(rng.uniform(size=400) ** 4, ties, draw)
+    lower = shift(1 - rng.uniform(size=400) ** 4, ties, draw)
+    assert not even.invalid and not even.notable
+    assert higher.invalid and higher.notable
+    assert lower.notable and not lower.invalid

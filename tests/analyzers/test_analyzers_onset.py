@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from irkit.analyzers.onset import NULL_999, onset, span
+from irkit.analyzers.onset import NULL_999, onset, span, stretches
 
 
 def _sequence(rng, length, begin, shape, diluted):
@@ -61,3 +61,47 @@ def test_discrete_p_with_ones_and_a_floor():
 def test_no_change_and_no_queries():
     assert span(np.ones(30)) is None
     assert span(np.zeros(0)) is None
+
+
+@pytest.mark.parametrize(
+    "bursts", [[(40, 59)], [(20, 39), (160, 189)], [(5, 24), (90, 99), (250, 299)]]
+)
+def test_stop_and_go_is_told_apart(bursts):
+    rng = np.random.default_rng(29)
+    exact = []
+    for _ in range(40):
+        p = rng.uniform(size=300)
+        for first, last in bursts:
+            p[first : last + 1] = rng.beta(0.12, 1, size=last - first + 1)
+        found = stretches(p)
+        assert found == sorted(found)
+        exact.append(
+            len(found) == len(bursts)
+            and all(
+                abs(a - c) <= 4 and abs(b - d) <= 4
+                for (a, b), (c, d) in zip(found, bursts, strict=True)
+            )
+        )
+    # An end may fall on queries that look ordinary by chance.
+    assert np.mean(exact) >= 0.65
+
+
+def test_one_diluted_campaign_stays_one_stretch():
+    p = np.ones(300)
+    p[50:250:5] = 1 / 20_001
+    assert stretches(p) == [(50, 245)]
+
+
+def test_ordinary_sequences_have_no_stretch():
+    rng = np.random.default_rng(31)
+    found = [bool(stretches(rng.uniform(size=200))) for _ in range(1000)]
+    # Two free ends instead of one give chance a little more room than the onset has.
+    assert np.mean(found) <= 0.03
+
+
+def test_dilution_is_the_share_that_shows_nothing():
+    p = np.ones(200)
+    p[100::2] = 1 / 3001
+    assert span(p).dilution == pytest.approx(0.5, abs=0.02)
+    p[100:] = 1 / 3001
+    assert span(p).dilution == 0.0

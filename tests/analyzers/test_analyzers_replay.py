@@ -165,10 +165,75 @@ def test_explanations_are_plain_and_quote_nothing(world):
         assert "Compared with:" in text
         assert "What else could explain it" in text
         assert "Grade " in text
+        assert "Against it:" in text
+        assert "no probability of guilt" in text
+        assert "What would change this" in text
+        assert (found["pattern"] is not None) == ("Certain pattern:" in text)
+        assert found["evidence_request_ids"][0] in text
         assert "mail.example" not in text
         assert "bad-" not in text
     with pytest.raises(UsageError, match="no finding"):
         explain(case, "F-none")
+
+
+@pytest.mark.parametrize("kind", list(ATTACKS))
+def test_the_end_and_the_complete_pattern_lie_inside_the_attack(world, kind):
+    case, _, _, _ = world
+    found = _findings(case, "bad-" + kind)[0]
+    first = START + timedelta(seconds=45 * (BEFORE + 1))
+    last = START + timedelta(seconds=45 * (BEFORE + DURING))
+    assert abs((found["last_seen"] - last).total_seconds()) <= 45 * 5
+    assert found["end_low"] <= found["last_seen"] <= found["end_high"]
+    if found["pattern"]:
+        assert first <= found["pattern_at"] <= last
+        assert found["p_kind"] == "signature"
+    else:
+        assert found["pattern_at"] is None
+    if found["dilution"] is not None:
+        assert json.loads(found["stretches"])
+
+
+def test_the_query_that_completes_a_pattern_is_exact(world):
+    """Ten documents continued verbatim: the tenth one completes it."""
+    case, _, _, _ = world
+    found = _findings(case, "bad-prefix_probe")[0]
+    assert found["pattern"].startswith("10 or more training documents")
+    tenth = START + timedelta(seconds=45 * (BEFORE + 10))
+    assert abs((found["pattern_at"] - tenth).total_seconds()) <= 45 * 3
+
+
+def _curious(number: int, asks: int):
+    rng = random.Random(f"curious{number}/{asks}")
+    return [*ATTACKS["pii_probe"][0](rng, asks), *chatter(rng, 30 - asks)]
+
+
+def test_a_calibration_that_does_not_fit_withholds_p_values(tmp_path):
+    """Ordinary actors that all score higher than most calibrated ones: ranks only, and said so."""
+    with new_case(tmp_path / "b.irkit") as case:
+        sim = Sim(case)
+        for number in range(300):
+            sim.actor(f"own-{number}", iter(_curious(number, number % 16)))
+        sim.flush()
+        build_baseline(case, tmp_path / "b.zst")
+    with new_case(tmp_path / "odd.irkit", fpr=FPR) as case:
+        sim = Sim(case)
+        for number in range(90):
+            sim.actor(f"odd-{number}", iter(_curious(number, 10 + number % 5)))
+        sim.actor("bias", ATTACKS["bias_sweep"][0](random.Random(1), 60))
+        sim.flush()
+        replay(case, baseline=tmp_path / "b.zst")
+        facts = {k: json.loads(v) for k, v in case.rows("SELECT key, value FROM calibration")}
+        findings = case.rows("SELECT tier, p_value, p_kind, finding_id FROM finding")
+        kinds = {kind for (kind,) in case.rows("SELECT DISTINCT p_kind FROM detector_result")}
+        ranked = [row for row in findings if row[2] == "rank_only"]
+        told = " ".join(explain(case, ranked[0][3])) if ranked else ""
+    assert facts["shift"]["invalid"], facts["shift"]
+    assert not facts["promise"]["valid"]
+    assert "calibration invalid" in facts["promise"]["text"]
+    assert "conformal" not in kinds
+    assert {row[2] for row in findings} <= {"rank_only", "signature"}
+    assert all(p is None and tier == "C" for tier, p, kind, _ in ranked)
+    assert not ranked or "does not fit" in told
 
 
 def test_a_second_run_writes_the_same_rows(world):
