@@ -58,6 +58,10 @@ def judge(router: Router, formats: Sequence[Format], lines: Sequence[bytes]) -> 
     if not readable:
         return Verdict("", 0.0, {})
     texts = pa.array(readable, pa.large_binary()).cast(pa.large_string())
+    told = router.prose.read(texts)
+    if any(text is not None for text in told):
+        lines = [text or line for text, line in zip(told, readable, strict=True)]
+        texts = pa.array(lines, pa.large_binary()).cast(pa.large_string())
     routed = router.route(np.arange(len(readable), dtype=np.int64), texts)
     votes: Counter[str] = Counter()
     for fmt, picked in routed.by_format:

@@ -33,6 +33,7 @@ class Reason(StrEnum):
     TOO_LARGE = "too_large"
     NOT_OBJECT = "not_object"
     UNKNOWN_FORMAT = "unknown_format"
+    NOT_A_CALL = "not_a_call"
     SCHEMA_MISSING_KEY = "schema_missing_key"
     BAD_TIMESTAMP = "bad_timestamp"
     TRUNCATED_CONTAINER = "truncated_container"

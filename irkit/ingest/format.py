@@ -31,6 +31,13 @@ class Capability(StrEnum):
     STATUS = "has_status"
 
 
+#: What people ask of a log, in the order in which the matrix of formats shows it.
+FIELDS = (
+    *("credential", "address", "session", "time", "params", "prompt", "answer", "logprobs"),
+    *("tokens", "status", "latency"),
+)
+ANSWERS = {"y": "yes", "p": "partly", "n": "no"}
+
 #: Every name a format or a mapping file may fill, with the SQL type it is read as.  ``JSON`` names
 #: hold a JSON value as logged; a body in them may be double-encoded (a string that holds JSON).
 TARGETS: Mapping[str, str] = {
@@ -95,6 +102,22 @@ TARGETS: Mapping[str, str] = {
 }
 
 
+#: What in a declaration shows that a format tells a field.
+_SIGNS: Mapping[str, tuple[Capability | None, frozenset[str]]] = {
+    "credential": (Capability.CREDENTIAL, frozenset({"credential_id"})),
+    "address": (Capability.IP, frozenset({"client_ip", "forwarded_for"})),
+    "session": (Capability.SESSION, frozenset({"session_id"})),
+    "time": (None, frozenset({"event_time", "event_time_end"})),
+    "params": (Capability.PARAMS, frozenset({"request", "temperature", "max_tokens"})),
+    "prompt": (Capability.CONTENT, frozenset({"request", "messages", "prompt"})),
+    "answer": (Capability.CONTENT, frozenset({"response", "completion"})),
+    "logprobs": (Capability.LOGPROBS, frozenset({"response"})),
+    "tokens": (None, frozenset({"input_tokens", "output_tokens", "response"})),
+    "status": (Capability.STATUS, frozenset({"status_code", "outcome"})),
+    "latency": (None, frozenset({"latency_ms", "event_time_end"})),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """Where the published shape of a format is described."""
@@ -125,7 +148,11 @@ class Format:
         redacted_as: text that the producer puts in place of content.
         answers_of: format whose records hold the requests to this format's responses, under the
             same ``correlation_id``.
-        hints: parts of file paths that speak for this format, never alone.
+        coverage: one letter per name in :data:`FIELDS`, in order: ``y`` told, ``p`` told only in
+            part, only if configured or only by some producers, ``n`` never told.  Derived from the
+            declaration where empty.
+        unconfirmed: sentence on what in the shape was not confirmed in the producer's own
+            documentation or code; empty where all of it was.
     """
 
     id: str
@@ -144,7 +171,8 @@ class Format:
     truncated_by: tuple[str, ...] = ()
     redacted_as: tuple[str, ...] = ()
     answers_of: str = ""
-    hints: tuple[str, ...] = ()
+    coverage: str = ""
+    unconfirmed: str = ""
 
     def __post_init__(self) -> None:
         """Reject a declaration that could not be compiled.
@@ -161,6 +189,21 @@ class Format:
         unknown = set(self.columns) - set(TARGETS)
         if unknown:
             raise ValueError(f"format {self.id!r}: not canonical columns: {sorted(unknown)}")
+        if self.coverage and not re.fullmatch(f"[ypn]{{{len(FIELDS)}}}", self.coverage):
+            raise ValueError(f"format {self.id!r}: coverage needs {len(FIELDS)} letters of y, p, n")
+
+    def told(self) -> dict[str, str]:
+        """Return ``yes``, ``partly`` or ``no`` per name in :data:`FIELDS`."""
+        letters = self.coverage or "".join(self._guessed(name) for name in FIELDS)
+        return {name: ANSWERS[letter] for name, letter in zip(FIELDS, letters, strict=True)}
+
+    def _guessed(self, name: str) -> str:
+        """Return a letter for a format that does not say: what it declares, it may tell."""
+        declared = {*self.paths, *self.json_paths, *self.columns}
+        capability, targets = _SIGNS[name]
+        if capability is not None and capability in self.capabilities:
+            return "y" if declared & targets else "p"
+        return "p" if declared & targets else "n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +218,9 @@ class Envelope:
         expand: SQL expression over ``line`` (the entry as JSON text) that returns a list of JSON
             texts, one per wrapped record; or, for encodings that SQL cannot express, a function
             from the text to that list (it may raise ValueError, and is called once per entry).
+        order: rank among wrappers whose signatures both hold; lower wins.
+        no_call: for entries that are known and hold no call to a model: the sentence that the
+            quarantine row will say.
     """
 
     id: str
@@ -182,6 +228,41 @@ class Envelope:
     signature_paths: Mapping[str, Paths]
     signature: str
     expand: str | Callable[[str], list[str]]
+    order: int = 100
+    no_call: str = ""
+
+
+def not_a_call(name: str, title: str, sentence: str, signature: str, /, **paths: Paths) -> Envelope:
+    """Return the declaration of entries that are known, and hold no call to a model."""
+    return Envelope(
+        id=name,
+        title=title,
+        signature_paths=paths,
+        signature=signature,
+        expand="[]::VARCHAR[]",
+        order=50,
+        no_call=sentence,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextLines:
+    """Lines of plain text that hold one record each; they are read as JSON objects.
+
+    Attributes:
+        id: stable name; the object has it as ``text_line``.
+        title: name that people use.
+        pattern: regular expression (RE2) that whole lines of this kind match.
+        names: one per group of the pattern: its member in the object.
+        finish: turns the members into the object, where a pattern is not enough.  It may raise
+            ValueError; the line then goes to quarantine.
+    """
+
+    id: str
+    title: str
+    pattern: str
+    names: tuple[str, ...]
+    finish: Callable[[dict[str, str]], dict[str, object]] | None = None
 
 
 def first_of(paths: Paths) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ from irkit.ingest.containers import (
 from irkit.ingest.documents import DocumentSplitter
 from irkit.ingest.entries import RAW_CAP, Chunk, Reason, empty_chunk, reject
 from irkit.ingest.lines import BLOCK, LineSplitter, transcode
+from irkit.ingest.streams import StreamSplitter, looks_like_stream
 from irkit.ingest.structure import Scanner
 
 HEAD = 1 << 20
@@ -47,6 +48,7 @@ class Framing(StrEnum):
     NDJSON = "ndjson"
     ARRAY = "json_array"
     DOCUMENTS = "json_documents"
+    STREAM = "event_stream"
     CSV = "csv"
     TEXT = "text"
     PARQUET = "parquet"
@@ -68,6 +70,8 @@ def frame(head: bytes, *, complete: bool) -> Framing:
     lines = all_lines if complete or len(all_lines) == 1 else all_lines[:-1]
     lines = [line.strip() for line in lines[:_LINES] if line.strip()]
     first = text[:1]
+    if first in b"{d:ei" and looks_like_stream(lines):
+        return Framing.STREAM
     if first == b"{":
         scanner = Scanner()
         scanner.feed(lines[0])
@@ -317,6 +321,9 @@ class SourceReader:
         if framing in (Framing.ARRAY, Framing.DOCUMENTS):
             array = framing is Framing.ARRAY
             yield from DocumentSplitter(self.source_id, limit, array=array).split(pieces)
+            return
+        if framing is Framing.STREAM:
+            yield from StreamSplitter(self.source_id, limit).split(pieces)
             return
         if framing is Framing.CSV:
             found = rows.header(head[:HEAD].lstrip(_BLANK))

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 #: Keys that only requests to, and answers of, language models have.
 _ASKS = r""""(messages|prompt|inputText|contents)"\s*:|"inputs"\s*:\s*\""""
-_ANSWERS = r""""(choices|generated_text|generation|completion|candidates)"\s*:"""
+_ANSWERS = (
+    r""""(choices|generated_text|generation|completion|candidates|stop_reason|content_block)"\s*:"""
+)
 _NUMBER = "[0-9]*[.][0-9]+([eE][-+]?[0-9]+)?"
 
 

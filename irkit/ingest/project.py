@@ -140,9 +140,14 @@ class Projector:
         work_lines = lines.filter(pa.array(valid))
         warns = [""] * len(work_rows)
         mended: list[tuple[int, bytes, str]] = []
-        broken = lines.filter(pa.array(~valid)).cast(pa.large_binary()).to_pylist()
-        for row, line in zip(rows[~valid].tolist(), broken, strict=True):
+        invalid = lines.filter(pa.array(~valid))
+        broken = invalid.cast(pa.large_binary()).to_pylist()
+        told = self.router.prose.read(invalid)
+        for row, line, text in zip(rows[~valid].tolist(), broken, told, strict=True):
             raw = line.rstrip(b"\r\n")
+            if text is not None:
+                mended.append((row, text, ""))
+                continue
             parts, warning = mend(raw) if b"{" in raw else ([], "")
             if parts:
                 mended += [(row, part, warning) for part in parts]
@@ -176,13 +181,10 @@ class Projector:
         for index in routed.unknown.tolist():
             raw = routed.lines[index].as_py().encode("utf-8", "surrogatepass").rstrip(b"\r\n")
             rejects.append(PartReject(int(routed.rows[index]), *self._unknown(raw), raw))
-        for row in routed.hollow.tolist():
-            raw = _raw(lines, rows, row)
-            rejects.append(
-                PartReject(
-                    row, Reason.SCHEMA_MISSING_KEY, "a wrapper without readable records", raw
-                )
-            )
+        for row, words in routed.hollow.items():
+            reason = Reason.NOT_A_CALL if words else Reason.SCHEMA_MISSING_KEY
+            words = words or "a wrapper without readable records"
+            rejects.append(PartReject(row, reason, words, _raw(lines, rows, row)))
         return tables, rejects
 
     def _unknown(self, raw: bytes) -> tuple[Reason, str]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -20,7 +20,7 @@ import duckdb
 
 from irkit.errors import UsageError
 from irkit.ingest import formats
-from irkit.ingest.format import Envelope, Format
+from irkit.ingest.format import Envelope, Format, TextLines
 
 GROUP = "irkit.formats"
 
@@ -39,13 +39,15 @@ class Registry:
 
     Attributes:
         formats: by rank, then id.
-        envelopes: wrappers around records.
+        envelopes: wrappers around records, by rank.
         broken: plug-ins that failed to load, with the reason.
+        text_lines: lines of plain text that hold a record.
     """
 
     formats: tuple[Format, ...]
     envelopes: tuple[Envelope, ...]
     broken: tuple[Broken, ...]
+    text_lines: tuple[TextLines, ...] = ()
 
     def get(self, format_id: str) -> Format:
         """Return one format.
@@ -61,7 +63,7 @@ class Registry:
 
     def with_format(self, fmt: Format) -> Registry:
         """Return a registry that also knows ``fmt`` (a mapping file), tried before all others."""
-        return Registry((fmt, *self.formats), self.envelopes, self.broken)
+        return replace(self, formats=(fmt, *self.formats))
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one row per format for people: what it is, what it tells, what it never tells."""
@@ -69,8 +71,10 @@ class Registry:
             {
                 "id": fmt.id,
                 "title": fmt.title,
+                "fields": fmt.told(),
                 "tells": sorted(capability.value for capability in fmt.capabilities),
                 "never_tells": fmt.absent,
+                "unconfirmed": fmt.unconfirmed,
                 "source": f"{fmt.source.title} ({fmt.source.url})",
             }
             for fmt in self.formats
@@ -91,13 +95,17 @@ def registry() -> Registry:
     """Return all formats; loaded once per process."""
     found: list[Format] = []
     envelopes: list[Envelope] = []
+    text_lines: list[TextLines] = []
     broken: list[Broken] = []
 
     def take(name: str, load: Any, *, trusted: bool = False) -> None:
         try:
-            new_formats, new_envelopes = _declared(load())
+            declared = _declared(load())
+            new_formats = [item for item in declared if isinstance(item, Format)]
+            new_envelopes = [item for item in declared if isinstance(item, Envelope)]
+            new_lines = [item for item in declared if isinstance(item, TextLines)]
             if not trusted:
-                _compile(new_formats, new_envelopes)
+                _compile(new_formats, new_envelopes, new_lines)
             known = {fmt.id for fmt in found}
             if twice := known & {fmt.id for fmt in new_formats}:
                 raise ValueError(f"declares formats that exist already: {sorted(twice)}")
@@ -106,6 +114,7 @@ def registry() -> Registry:
         else:
             found.extend(new_formats)
             envelopes.extend(new_envelopes)
+            text_lines.extend(new_lines)
 
     own = str(Path(formats.__file__).parent) if formats.__file__ else ""
     modules = [
@@ -119,10 +128,15 @@ def registry() -> Registry:
     for point in sorted(entry_points(group=GROUP), key=lambda item: item.name):
         take(point.name, point.load)
     found.sort(key=lambda fmt: (fmt.order, fmt.id))
-    return Registry(tuple(found), tuple(envelopes), tuple(broken))
+    envelopes.sort(key=lambda envelope: envelope.order)
+    return Registry(tuple(found), tuple(envelopes), tuple(broken), tuple(text_lines))
 
 
-def _compile(new_formats: Iterable[Format], new_envelopes: Iterable[Envelope]) -> None:
+def _compile(
+    new_formats: Sequence[Format],
+    new_envelopes: Sequence[Envelope],
+    new_lines: Sequence[TextLines],
+) -> None:
     """Compile what a plug-in declares, so that a fault in it shows at once and alone.
 
     Raises:
@@ -136,7 +150,8 @@ def _compile(new_formats: Iterable[Format], new_envelopes: Iterable[Envelope]) -
     try:
         for fmt in new_formats:
             engine.check(compile_format(fmt))
-        router = Router(Registry(tuple(new_formats), tuple(new_envelopes), ()), engine)
+        known = Registry(tuple(new_formats), tuple(new_envelopes), (), tuple(new_lines))
+        router = Router(known, engine)
         router.check()
     except duckdb.Error as error:
         raise ValueError(f"its SQL cannot be compiled: {str(error).splitlines()[0]}") from error
@@ -144,23 +159,20 @@ def _compile(new_formats: Iterable[Format], new_envelopes: Iterable[Envelope]) -
         engine.close()
 
 
-def _declared(plugin: Any) -> tuple[list[Format], list[Envelope]]:
+def _declared(plugin: Any) -> list[Format | Envelope | TextLines]:
     """Return what a module, a declaration, or a list of declarations declares."""
     if isinstance(plugin, ModuleType):
         listed = [getattr(plugin, "FORMAT", None), *getattr(plugin, "FORMATS", ())]
         items: Iterable[Any] = [item for item in listed if item is not None]
-        items = [*items, *getattr(plugin, "ENVELOPES", ())]
-    elif isinstance(plugin, Format | Envelope):
+        items = [*items, *getattr(plugin, "ENVELOPES", ()), *getattr(plugin, "TEXT_LINES", ())]
+    elif isinstance(plugin, Format | Envelope | TextLines):
         items = [plugin]
     else:
         items = list(plugin)
     for item in items:
-        if not isinstance(item, Format | Envelope):
+        if not isinstance(item, Format | Envelope | TextLines):
             raise TypeError(f"{type(item).__name__} is neither a Format nor an Envelope")
-    return (
-        [item for item in items if isinstance(item, Format)],
-        [item for item in items if isinstance(item, Envelope)],
-    )
+    return list(items)
 
 
 def signature_names(items: Iterable[Format | Envelope]) -> Mapping[str, Any]:

@@ -14,10 +14,14 @@ from numpy.typing import NDArray
 from irkit.ingest.engine import FAULTS, Engine, truths
 from irkit.ingest.extraction import Extraction
 from irkit.ingest.format import Envelope, Format
+from irkit.ingest.prose import TextReader
 from irkit.ingest.registry import Registry
 
 #: Wrappers inside wrappers inside wrappers; deeper is no log but a trick.
 MAX_LEVELS = 4
+#: From this rank on a format is a guess by common names; a wrapper below the usual rank knows more.
+GENERIC = 300
+_SPECIFIC = 100
 _TOKEN = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -31,7 +35,7 @@ class Routed:
         origin: index of the input line that each came from.
         by_format: format and indices into ``lines``.
         unknown: indices into ``lines`` that no format claims.
-        hollow: entries of the block whose wrapper held nothing.
+        hollow: entries of the block whose wrapper held nothing, with the sentence that says why.
     """
 
     lines: pa.Array
@@ -39,7 +43,7 @@ class Routed:
     origin: NDArray[np.int64]
     by_format: list[tuple[Format, NDArray[np.int64]]]
     unknown: NDArray[np.int64]
-    hollow: NDArray[np.int64]
+    hollow: dict[int, str]
 
 
 def bind(sql: str, names: dict[str, str]) -> str:
@@ -57,8 +61,11 @@ class Router:
 
     def __init__(self, registry: Registry, engine: Engine) -> None:
         self._engine = engine
+        self.prose = TextReader(registry.text_lines, engine)
         self._formats = registry.formats
         self._envelopes = registry.envelopes
+        self._generic = np.array([fmt.order >= GENERIC for fmt in registry.formats] or [False])
+        self._specific = np.array([env.order < _SPECIFIC for env in registry.envelopes] or [False])
         groups: dict[str, Sequence[Format | Envelope]] = {
             "f": registry.formats,
             "e": registry.envelopes,
@@ -97,6 +104,7 @@ class Router:
             duckdb.Error: one of them cannot be compiled.
         """
         self._engine.check(self._sql)
+        self.prose.check()
         for envelope in self._envelopes:
             if isinstance(envelope.expand, str):
                 self._engine.check(_expansion(envelope.expand))
@@ -140,17 +148,18 @@ class Router:
             forced: format for every object that is neither of it nor wrapped.
         """
         origin = np.arange(len(rows), dtype=np.int64)
-        hollow: list[int] = []
+        hollow: dict[int, str] = {}
         for level in range(MAX_LEVELS + 1):
             fmt, env, is_object = self.classify(lines)
             if forced is not None:
                 own = self._formats.index(forced) if forced in self._formats else -2
                 fmt = np.where(fmt == own, fmt, -1)
-            wrapped = (fmt < 0) & (env >= 0) if level < MAX_LEVELS else np.zeros(len(env), bool)
+            known = (fmt >= 0) & ~(self._generic[fmt] & self._specific[env] & (env >= 0))
+            wrapped = ~known & (env >= 0) if level < MAX_LEVELS else np.zeros(len(env), bool)
             if not wrapped.any():
                 break
             rows, lines, origin, empty = self._unwrap(rows, lines, origin, env, wrapped)
-            hollow += empty
+            hollow |= empty
         by_format: list[tuple[Format, NDArray[np.int64]]] = []
         if forced is not None:
             picked = np.flatnonzero(is_object)
@@ -163,7 +172,8 @@ class Router:
                 for index in np.unique(fmt[fmt >= 0]).tolist()
             ]
             unknown = np.flatnonzero(fmt < 0)
-        alone = np.setdiff1d(np.unique(np.array(hollow, np.int64)), rows)
+        held = set(rows.tolist())
+        alone = {row: why for row, why in sorted(hollow.items()) if why or row not in held}
         return Routed(lines, rows, origin, by_format, unknown, alone)
 
     def _unwrap(
@@ -173,12 +183,12 @@ class Router:
         origin: NDArray[np.int64],
         env: NDArray[np.int64],
         wrapped: NDArray[np.bool_],
-    ) -> tuple[NDArray[np.int64], pa.Array, NDArray[np.int64], list[int]]:
+    ) -> tuple[NDArray[np.int64], pa.Array, NDArray[np.int64], dict[int, str]]:
         plain = np.flatnonzero(~wrapped)
         parents = [plain]
         ordinals = [np.zeros(len(plain), np.int64)]
         texts = [lines.take(pa.array(plain))]
-        hollow: list[int] = []
+        hollow: dict[int, str] = {}
         for index in np.unique(env[wrapped]).tolist():
             picked = np.flatnonzero(wrapped & (env == index))
             items = self._items(self._envelopes[index], lines.take(pa.array(picked)))
@@ -190,7 +200,8 @@ class Router:
             starts = np.cumsum(counts) - counts
             ordinals.append(np.arange(len(flat)) - np.repeat(starts, counts))
             texts.append(flat)
-            hollow += rows[picked[counts == 0]].tolist()
+            words = self._envelopes[index].no_call
+            hollow |= dict.fromkeys(rows[picked[counts == 0]].tolist(), words)
         parent = np.concatenate(parents)
         order = np.lexsort((np.concatenate(ordinals), parent))
         parent = parent[order]

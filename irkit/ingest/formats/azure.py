@@ -46,7 +46,6 @@ REQUEST_RESPONSE = Format(
         "content_state": "'absent'",
     },
     failures_logged=True,
-    hints=("insights-logs-requestresponse",),
 )
 
 GATEWAY = Format(

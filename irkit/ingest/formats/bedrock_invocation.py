@@ -70,5 +70,4 @@ FORMAT = Format(
         "warning": f"CASE WHEN {_EXTERNAL} THEN 'body_in_separate_object' END",
     },
     failures_logged=True,
-    hints=("BedrockModelInvocationLogs",),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from irkit.ingest.format import Capability, Format, Source
+from irkit.ingest.format import Capability, Format, Source, not_a_call
 
 REPORT = Format(
     id="garak_report",
@@ -10,7 +10,10 @@ REPORT = Format(
     source=Source("garak reference: reporting", "https://reference.garak.ai/en/latest/report.html"),
     order=30,
     capabilities=frozenset({Capability.CONTENT}),
-    absent="No time per attempt, credential or address; other entries of the report hold no call.",
+    absent=(
+        "No time per attempt, credential or address; parameters are in the run's own entries. An"
+        " attempt is written once when it was sent and once when it was judged."
+    ),
     signature_paths={
         "kind": "$.entry_type",
         "id": "$.uuid",
@@ -45,6 +48,8 @@ REPORT = Format(
         ),
         "operation": "'chat'",
     },
+    coverage="nnnnnyynnnn",
+    unconfirmed="Reports of old versions (prompt and outputs as plain texts).",
 )
 
 HITLOG = Format(
@@ -68,6 +73,18 @@ HITLOG = Format(
         "model_requested": "$.generator",
     },
     columns={"record_kind": "'attack_tool'", "operation": "'chat'"},
+    coverage="nnnnnyynnnn",
 )
 
 FORMATS = (REPORT, HITLOG)
+
+ENVELOPES = (
+    not_a_call(
+        "garak_other_entry",
+        "garak report entry that holds no attempt",
+        "garak report entry that holds no attempt (setup, evaluation, summary)",
+        "regexp_full_match(kind, 'start_run setup|init|eval|plugin_cache|payload_init"
+        "|probe_summary|tree_data|completion|digest|config|start_run')",
+        kind="$.entry_type",
+    ),
+)
