@@ -25,7 +25,7 @@ from irkit.ingest.format import Format
 from irkit.ingest.halves import join_halves
 
 #: Raise it when the same evidence would be tied differently.
-_VERSION = "1"
+_VERSION = "2"
 _STATE = "linked_on"
 #: Begins the parse warning of a record that was filled from another log.
 MARK = "filled_by_"
@@ -56,9 +56,13 @@ _SHORT_ID_SECONDS = 600
 
 _CONTENT = "(prompt_text_id IS NOT NULL OR response_text_id IS NOT NULL)"
 
+#: Tells the calls of one entry apart: an audit file or an export request wraps many calls, while
+#: the prompts of one call share its id.
+_CALL = "coalesce(request_id, provider_response_id, correlation_id, sub_no::VARCHAR)"
+
 
 def facts(where: str) -> str:
-    """Return the SELECT of one row per entry with what linking looks at and what it can lend.
+    """Return the SELECT of one row per call with what linking looks at and what it can lend.
 
     Args:
         where: SQL condition over ``query_record`` columns.
@@ -69,7 +73,7 @@ def facts(where: str) -> str:
         for name, kind in LENT.items()
     )  # fmt: skip
     return f"""
-SELECT source_id, entry_no, any_value(source_format) AS source_format,
+SELECT source_id, entry_no, {_CALL} AS call_id, any_value(source_format) AS source_format,
   arg_min(record_id, sub_no) AS head, bool_or({_CONTENT}) AS content,
   arg_min(prompt_text_id, sub_no) AS prompt, arg_min(response_text_id, sub_no) AS answer,
   bool_or(content_state IN ('truncated', 'redacted')) AS partial,
@@ -77,7 +81,7 @@ SELECT source_id, entry_no, any_value(source_format) AS source_format,
     event_time + to_microseconds((latency_ms * 1000)::BIGINT))) AS ended,
   arg_min(lower(coalesce(model_requested, model_served)), sub_no) AS model,
   arg_min(outcome, sub_no) AS outcome, {lent}
-FROM query_record WHERE {where} GROUP BY source_id, entry_no"""
+FROM query_record WHERE {where} GROUP BY source_id, entry_no, call_id"""
 
 
 def link(case: Case, formats: Iterable[Format]) -> Linkage:
@@ -131,7 +135,7 @@ def _undo(case: Case) -> None:
         if kind:
             cleared.append(f"{kind[0]} = CASE WHEN {test} THEN {kind[1]} ELSE r.{kind[0]} END")
     case.con.execute(
-        "CREATE OR REPLACE TEMP TABLE undo AS SELECT r.source_id, r.entry_no,"
+        f"CREATE OR REPLACE TEMP TABLE undo AS SELECT r.source_id, r.entry_no, {_CALL} AS call_id,"
         " list_distinct(flatten(list(l.filled))) AS filled FROM record_link l"
         " JOIN query_record r USING (record_id) WHERE len(l.filled) > 0 GROUP BY ALL"
     )
@@ -141,6 +145,7 @@ def _undo(case: Case) -> None:
         " ELSE r.outcome END,"
         f" parse_warnings = list_filter(r.parse_warnings, lambda w: NOT starts_with(w, '{MARK}'))"
         " FROM undo u WHERE r.source_id = u.source_id AND r.entry_no = u.entry_no"
+        f" AND u.call_id = {_CALL}"
     )
     case.con.execute("DROP TABLE undo")
     case.clear("record_link")
@@ -153,7 +158,8 @@ _SIDE = f"source_format || CASE WHEN {_CONTENT} THEN '' ELSE '#' END"
 _PAIRS = """
 CREATE OR REPLACE TEMP TABLE tie AS
 WITH alone AS (
-  SELECT id, side, min(source_id) AS source_id, min(entry_no) AS entry_no, min(rank) AS rank
+  SELECT id, side, min(source_id) AS source_id, min(entry_no) AS entry_no,
+    min(call_id) AS call_id, min(rank) AS rank
   FROM named GROUP BY id, side HAVING count(*) = 1),
 entry AS MATERIALIZED ({facts}),
 seen AS (
@@ -162,7 +168,7 @@ seen AS (
       (e.answer IS NOT NULL)::INT + (e.prompt IS NOT NULL)::INT DESC, e.partial,
       (e.credential_id IS NOT NULL)::INT + (e.client_ip IS NOT NULL)::INT DESC,
       e.began NULLS LAST, e.head) AS place
-  FROM alone a JOIN entry e USING (source_id, entry_no)),
+  FROM alone a JOIN entry e USING (source_id, entry_no, call_id)),
 pair AS (
   SELECT k.head AS keep, o.head AS other, greatest(k.rank, o.rank) AS rank, o.content,
     epoch_ms(o.began) - epoch_ms(k.began) AS offset_ms
@@ -192,7 +198,8 @@ def _by_id(case: Case, paired: list[str]) -> int:
     if int(sides[0][0]) < 2:
         return 0
     parts = " UNION ALL ".join(
-        f"SELECT {name} AS id, {rank} AS rank, source_id, entry_no, {_SIDE} AS side"
+        f"SELECT {name} AS id, {rank} AS rank, source_id, entry_no, {_CALL} AS call_id,"
+        f" {_SIDE} AS side"
         f" FROM query_record WHERE {name} IS NOT NULL AND duplicate_of IS NULL"
         # The ids of halves are the client's own, and are used up by joining the halves.
         + (" AND NOT list_contains($paired, source_format)" if name == "correlation_id" else "")
@@ -200,14 +207,14 @@ def _by_id(case: Case, paired: list[str]) -> int:
     )
     case.con.execute(
         "CREATE OR REPLACE TEMP TABLE named AS WITH every AS (SELECT id, side, source_id,"
-        f" entry_no, min(rank) AS rank FROM ({parts}) GROUP BY ALL)"
+        f" entry_no, call_id, min(rank) AS rank FROM ({parts}) GROUP BY ALL)"
         " SELECT * FROM every WHERE id IN"
         " (SELECT id FROM every GROUP BY id HAVING count(DISTINCT side) > 1)",
         {"paired": paired},
     )
     where = (
-        "duplicate_of IS NULL AND (source_id, entry_no) IN (SELECT (source_id, entry_no)"
-        " FROM named)"
+        f"duplicate_of IS NULL AND (source_id, entry_no, {_CALL}) IN"
+        " (SELECT (source_id, entry_no, call_id) FROM named)"
     )
     sql = _PAIRS.format(facts=facts(where), long_id=_LONG_ID, seconds=_SHORT_ID_SECONDS)
     case.con.execute(sql)
@@ -235,8 +242,9 @@ def _fill(case: Case) -> None:
         case.con.execute("DROP TABLE tie")
         return
     for name in ("keep", "other"):
-        own = f"SELECT (source_id, entry_no) FROM query_record WHERE record_id IN (SELECT {name}"
-        whole = facts(f"(source_id, entry_no) IN ({own} FROM tie))")
+        unit = f"(source_id, entry_no, {_CALL})"
+        own = f"SELECT {unit} FROM query_record WHERE record_id IN (SELECT {name}"
+        whole = facts(f"{unit} IN ({own} FROM tie))")
         case.con.execute(f"CREATE OR REPLACE TEMP TABLE tied_{name} AS {whole}")
     first = ", ".join(
         f"k.{name} IS NULL AND o.{name} IS NOT NULL AND t.ord2 = min(CASE WHEN o.{name} IS NOT"
@@ -252,7 +260,7 @@ CREATE OR REPLACE TEMP TABLE filling AS
 WITH numbered AS (
   SELECT *, row_number() OVER (PARTITION BY keep ORDER BY ord, other) AS ord2 FROM tie),
 chosen AS (
-  SELECT t.*, k.source_id, k.entry_no, o.outcome, o.head IS NOT NULL AND
+  SELECT t.*, k.source_id, k.entry_no, k.call_id, o.outcome, o.head IS NOT NULL AND
     coalesce(k.outcome, 'unknown') = 'unknown' AND coalesce(o.outcome, 'unknown') <> 'unknown'
     AND t.ord2 = 1 AS gives_outcome, {lent}, {first}
   FROM numbered t JOIN tied_keep k ON k.head = t.keep JOIN tied_other o ON o.head = t.other)
@@ -268,9 +276,9 @@ SELECT *, list_filter([{given}, CASE WHEN gives_outcome THEN 'outcome' END],
         for name, kind in (*LENT.items(), ("outcome", None))
     )
     case.con.execute(
-        f"CREATE OR REPLACE TEMP TABLE given AS SELECT source_id, entry_no, {taken},"
+        f"CREATE OR REPLACE TEMP TABLE given AS SELECT source_id, entry_no, call_id, {taken},"
         f" list_sort(list_distinct(list('{MARK}' || method))) AS marks FROM filling"
-        " WHERE len(filled) > 0 GROUP BY source_id, entry_no"
+        " WHERE len(filled) > 0 GROUP BY source_id, entry_no, call_id"
     )
     sets = []
     for name, kind in LENT.items():
@@ -283,11 +291,12 @@ SELECT *, list_filter([{given}, CASE WHEN gives_outcome THEN 'outcome' END],
     case.con.execute(
         f"UPDATE query_record AS r SET {', '.join(sets)}, outcome = coalesce(g.outcome, r.outcome),"
         " parse_warnings = list_concat(coalesce(r.parse_warnings, []), g.marks) FROM given g"
-        " WHERE r.source_id = g.source_id AND r.entry_no = g.entry_no"
+        f" WHERE r.source_id = g.source_id AND r.entry_no = g.entry_no AND g.call_id = {_CALL}"
     )
     case.con.execute(
         "UPDATE query_record AS r SET duplicate_of = t.keep FROM tied_other o JOIN tie t"
         " ON t.other = o.head WHERE r.source_id = o.source_id AND r.entry_no = o.entry_no"
+        f" AND o.call_id = {_CALL}"
     )
     for name in ("tie", "tied_keep", "tied_other", "filling", "given"):
         case.con.execute(f"DROP TABLE {name}")

@@ -265,3 +265,38 @@ def test_time_links_are_those_of_every_pair_compared(tmp_path_factory, clock, ap
         pairs = {(int(a.split()[1]), int(b.split("-")[1])) for a, b in found}
         assert pairs == expected(app_s, gateway_s)
         assert case.rows("SELECT count(*) FROM query_record") == [(len(app) + len(gateway),)]
+
+
+def test_each_call_of_an_entry_that_wraps_many_is_tied_for_itself(case, tmp_path):
+    ids = [f"0c6f0000-aaaa-bbbb-cccc-00000000000{number}" for number in range(3)]
+    calls = [
+        {
+            "schemaType": "ModelInvocationLog",
+            "timestamp": "2026-03-02T08:14:09Z",
+            "identity": {"arn": "arn:aws:sts::210987654321:assumed-role/Chat/i-1"},
+            "requestId": name,
+            "operation": "InvokeModel",
+            "modelId": "m",
+            "input": {"inputBodyJson": {"prompt": f"question {name}"}},
+            "output": {"outputBodyJson": {"generation": "answer"}},
+        }
+        for name in ids
+    ]
+    trail = [
+        {
+            "eventVersion": "1.09",
+            "eventTime": "2026-03-02T08:14:09Z",
+            "eventSource": "bedrock.amazonaws.com",
+            "eventName": "InvokeModel",
+            "requestID": name,
+            "sourceIPAddress": f"203.0.113.{number}",
+            "userIdentity": {"accessKeyId": f"AKIAEXAMPLE{number}"},
+        }
+        for number, name in enumerate(ids)
+    ]
+    read_bytes(case, tmp_path, "calls.json", "\n".join(map(json.dumps, calls)).encode())
+    read_bytes(case, tmp_path, "trail.json", json.dumps({"Records": trail}).encode())
+    found = case.rows(
+        "SELECT request_id, client_ip FROM query_record WHERE duplicate_of IS NULL ORDER BY 1"
+    )
+    assert found == [(name, f"203.0.113.{number}") for number, name in enumerate(ids)]

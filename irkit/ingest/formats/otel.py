@@ -163,7 +163,6 @@ GENAI = Format(
         "outcome": _STATUS,
     },
     sampled=True,
-    answers_of="otel_genai_messages",
     coverage="nppyyppnypy",
     unconfirmed="The indexed attributes of OpenLLMetry (gen_ai.prompt.0.content).",
 )
