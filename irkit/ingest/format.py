@@ -153,6 +153,9 @@ class Format:
             declaration where empty.
         unconfirmed: sentence on what in the shape was not confirmed in the producer's own
             documentation or code; empty where all of it was.
+        part_order: JSON path of a record's part number, where long messages are cut over several
+            records with the same ``correlation_id`` and ``request_id``.
+        part_fields: JSON paths (``$.name``) of the texts that are cut.
     """
 
     id: str
@@ -173,6 +176,8 @@ class Format:
     answers_of: str = ""
     coverage: str = ""
     unconfirmed: str = ""
+    part_order: str = ""
+    part_fields: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Reject a declaration that could not be compiled.

@@ -15,18 +15,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
 
 from irkit.case import Case
 from irkit.case.views.linking import COUNTS, Linkage, linkage
 from irkit.ingest import timelinks
 from irkit.ingest.duplicates import mark_duplicates
-from irkit.ingest.format import Format
 from irkit.ingest.halves import join_halves
+from irkit.ingest.registry import Registry
+from irkit.ingest.reread import LINK_STATE
+from irkit.ingest.splits import put_together, tie_parts
 
 #: Raise it when the same evidence would be tied differently.
 _VERSION = "2"
-_STATE = "linked_on"
 #: Begins the parse warning of a record that was filled from another log.
 MARK = "filled_by_"
 
@@ -84,33 +84,29 @@ SELECT source_id, entry_no, {_CALL} AS call_id, any_value(source_format) AS sour
 FROM query_record WHERE {where} GROUP BY source_id, entry_no, call_id"""
 
 
-def link(case: Case, formats: Iterable[Format]) -> Linkage:
+def link(case: Case, registry: Registry) -> Linkage:
     """Tie all entries of the case that belong to one call; safe to repeat.
 
     Args:
         case: case open for writing, with all sources read.
-        formats: known formats.
+        registry: known formats.
     """
-    known = tuple(formats)
-    state = _state(case)
-    if case.meta(_STATE) == state:
+    known = registry.formats
+    if case.meta(LINK_STATE) == _state(case):
         return linkage(case.con)
     with case.transaction():
         _undo(case)
+    put_together(case, registry)
     mark_duplicates(case)
     joined = join_halves(case, known)
     with case.transaction():
+        tie_parts(case)
         ambiguous = _by_id(case, [fmt.id for fmt in known if fmt.answers_of])
         ambiguous += timelinks.tie(case, facts)
         _fill(case)
         case.set_meta(COUNTS, json.dumps({"ambiguous": ambiguous, "joined": joined}))
-        case.set_meta(_STATE, state)
+        case.set_meta(LINK_STATE, _state(case))
     return linkage(case.con)
-
-
-def forget_links(case: Case) -> None:
-    """Have everything tied anew by the next call of :func:`link`."""
-    case.set_meta(_STATE, "")
 
 
 def _state(case: Case) -> str:

@@ -85,14 +85,14 @@ def ingest(
             # Also here: an earlier run may have been stopped between reading and linking.
             return IngestReport(
                 skipped=sources.skipped,
-                linkage=link(case, known.formats),
+                linkage=link(case, known),
                 warnings=tuple(known.warnings()),
             )
         run = _Run(case, known, forced, inputs, sources, progress)
         run.all()
     finally:
         sources.close()
-    linkage = link(case, known.formats)
+    linkage = link(case, known)
     fill_items(case)
     warnings = known.warnings()
     if reused := reused_ids(case):

@@ -24,14 +24,17 @@ from irkit.ingest.detect import ACCEPT
 from irkit.ingest.entries import Chunk, Numbers
 from irkit.ingest.format import Format
 from irkit.ingest.framing import SourceReader
+from irkit.ingest.items import fill_items
 from irkit.ingest.lines import BLOCK
-from irkit.ingest.linking import forget_links, link
 from irkit.ingest.load import Loader, Tally
 from irkit.ingest.mapping import load_mapping
 from irkit.ingest.project import Projector
 from irkit.ingest.registry import Registry, registry
 from irkit.ingest.sources import RECORD_TABLES
 from irkit.model import Progress, Stage
+
+#: Key of what ties between entries were made on; emptied to have them made anew.
+LINK_STATE = "linked_on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +112,17 @@ def reread_quarantine(
     done = 0
     try:
         for source, numbers in wanted.items():
-            reader = _reader(case, source)
+            reader = reader_of(case, source)
             rewrite.entries(source, numbers, chosen(reader, numbers), digest or format or "")
             done += _bytes(case, source)
             if progress is not None:
                 progress(Progress(Stage.INGEST, done, total, "bytes", reader.path.name))
     finally:
         rewrite.close()
-    link(case, known.formats)
+    from irkit.ingest.linking import link  # which reads entries again itself
+
+    link(case, known)
+    fill_items(case)
     after = _totals(case)
     return RereadReport(
         tried=tried,
@@ -208,7 +214,7 @@ class Rewriter:
                 if replaced:
                     drop_orphans(case)
                 recount(case, self._known, source_id, reason)
-                forget_links(case)
+                case.set_meta(LINK_STATE, "")
         finally:
             case.con.unregister("rewritten")
 
@@ -313,7 +319,8 @@ def recount(case: Case, known: Registry, source_id: int, reason: str) -> None:
         )
 
 
-def _reader(case: Case, source_id: int) -> SourceReader:
+def reader_of(case: Case, source_id: int) -> SourceReader:
+    """Return a reader of a preserved file, from its first byte."""
     sha256 = case.rows("SELECT sha256 FROM evidence_source WHERE source_id = ?", [source_id])
     return SourceReader(source_id, evidence_path(case, source_id), str(sha256[0][0]), case.settings)
 

@@ -114,7 +114,7 @@ LLM = Format(
     capabilities=frozenset({Capability.CONTENT}),
     absent=(
         "No key, address or parameter (they are in the gateway log under the same CorrelationId);"
-        " messages over 32 KB are split over several rows, which are not put together here."
+        " messages over 32 KB are split over several rows, which are put together after reading."
     ),
     signature_paths={
         "correlation": "$.CorrelationId",
@@ -145,6 +145,8 @@ LLM = Format(
         "content_state": "CASE WHEN TRY_CAST(part AS INTEGER) > 0 THEN 'truncated' END",
         "warning": "CASE WHEN TRY_CAST(part AS INTEGER) > 0 THEN 'part_of_a_split_message' END",
     },
+    part_order="$.SequenceNumber",
+    part_fields=("$.RequestMessages", "$.ResponseMessages"),
 )
 
 FORMATS = (REQUEST_RESPONSE, GATEWAY, LLM)
