@@ -243,6 +243,38 @@ class Recogniser:
                 yield found.start, found.end, found.entity_type, name, score
 
 
+def read_texts(
+    texts: Sequence[str], engines: str = "both", *, model: str = MODEL, workers: int = 1
+) -> pl.DataFrame:
+    """Let all tiers read texts, as a case's texts are read with ``deep``.
+
+    Args:
+        texts: any strings.
+        engines: ``both``, ``spacy`` or ``rampart``.
+        model: the spaCy model.
+        workers: threads for Rampart.
+
+    Returns:
+        Rows of :data:`SCHEMA` in order; ``text_id`` is the index in ``texts`` as a string.  What an
+        identifier covers is not reported a second time.
+    """
+    sure = find_identifiers(texts).with_columns(text_id=pl.col("text").cast(pl.String))
+    sure = sure.select(SCHEMA.keys()).cast(SCHEMA)  # type: ignore[arg-type]
+    todo = [
+        piece
+        for number, text in enumerate(texts)
+        for piece in pieces(str(number), text, [(0, len(text))])
+    ]
+    read = Recogniser(model, engines, workers).find(todo).with_row_index("row")
+    both = read.select("row", "text_id", "e_start", "e_end").join(
+        sure.select("text_id", start="e_start", end="e_end"), on="text_id"
+    )
+    covered = both.filter((pl.col("e_start") < pl.col("end")) & (pl.col("start") < pl.col("e_end")))
+    rest = read.join(covered.select("row").unique(), on="row", how="anti").drop("row")
+    order = [pl.col("text_id").cast(pl.Int64), "e_start", "e_end", "entity_type", "recogniser"]
+    return pl.concat([sure, rest]).sort(order)
+
+
 def _beside(read: list[Found], structured: list[Found]) -> list[Found]:
     """Drop numbers of the model that a recogniser with a pattern names as well."""
     return [
