@@ -186,14 +186,20 @@ class Recogniser:
         rows: list[tuple[object, ...]] = []
         with ThreadPoolExecutor(self._workers) as pool:
             reads: Iterator[list[Any]] | None = None
+            known: dict[int, list[tuple[int, int]]] = {}
             if self._rampart is not None:
                 # They run beside spaCy, which holds the interpreter's lock most of the time.
-                reads = iter(pool.map(self._rampart.find, [piece.text for piece in todo]))
+                texts = [piece.text for piece in todo]
+                reads = iter(pool.map(self._rampart.find, texts))
+                for number, *span in (
+                    find_identifiers(texts).select("text", "e_start", "e_end").iter_rows()
+                ):
+                    known.setdefault(number, []).append((span[0], span[1]))
             # The matrices are small: more threads would only wait for each other.
             with threadpool_limits(1, user_api="blas"):
                 pipe = self._nlp.pipe if self._spacy else self._nlp.tokenizer.pipe
                 docs = pipe((piece.text for piece in todo), batch_size=64)
-                for piece, doc in zip(todo, docs, strict=True):
+                for number, (piece, doc) in enumerate(zip(todo, docs, strict=True)):
                     named = [
                         (entity.start_char, entity.end_char, kind, "spacy", _MODEL_SCORE)
                         for entity in doc.ents
@@ -202,7 +208,8 @@ class Recogniser:
                     structured = list(self._structured(piece, doc))
                     if reads is not None:
                         read = [(a, b, kind, "rampart", p) for a, b, kind, p in next(reads)]
-                        named = merge(piece.text, named, _beside(read, structured))
+                        read = _beside(read, structured)
+                        named = merge(piece.text, named, read, known.get(number, ()))
                     rows += [_row(piece, *found) for found in named]
                     rows += [_row(piece, *found) for found in structured]
         return pl.DataFrame(rows, SCHEMA, orient="row")

@@ -45,53 +45,100 @@ _NO_NAME = frozenset(
         " json python ai llm chatgpt yes no ok okay please note",
     )
 )
+#: What may stand at the edge of what is left of a cut span, and letters that it must keep.
+_EDGES, _LEAST = ".,;:/()>-", 3
+#: Share of a span that the other model must leave undisputed.
+_MOST = 0.5
 _TOKEN_OF_MAIL = re.compile(r"\S*(?:@|://|www\.)\S*")
 
 
-def merge(text: str, spacy: Sequence[Found], rampart: Sequence[Found]) -> list[Found]:
+def merge(
+    text: str,
+    spacy: Sequence[Found],
+    rampart: Sequence[Found],
+    known: Sequence[tuple[int, int]] = (),
+) -> list[Found]:
     """Merge the findings of both models in one text.
 
     Args:
         text: the text.
         spacy: names, places and groups by the spaCy model.
         rampart: findings of Rampart.
+        known: spans of validated identifiers, in which no name can be.
 
     Returns:
         Findings in order; those of one type do not overlap, and names overlap no other names.
     """
+    legal = list(organisations(text))
+    mails = [found.span() for found in _TOKEN_OF_MAIL.finditer(text)]
     named: list[Found] = []
-    for start, end, kind, who, score in rampart:
-        if kind not in NAMES:
-            continue
-        same = [s for s in spacy if s[0] < end and start < s[1] and s[2] == kind]
-        for other in same:
-            start, end = min(start, other[0]), max(end, other[1])
-            who, score = "rampart+spacy", max(score, other[4])
+    ours = [found for found in rampart if found[2] in NAMES]
+    for start, end, kind, who, score in ours:
+        for other in spacy:
+            if other[0] < end and start < other[1] and other[2] == kind:
+                low, high = _line(text, other, start)
+                start, end = min(start, low), max(end, high)
+                who, score = "rampart+spacy", max(score, other[4])
         named.append((start, end, kind, who, score))
-    for start, end, kind, who, _ in spacy:
-        if not any(n[0] < end and start < n[1] for n in named):
-            named.append((start, end, kind, who, _ALONE[kind]))
+    for found in spacy:
+        start, end, kind, who, _ = found
+        if any(n[0] < end and start < n[1] and n[2] == kind for n in named):
+            continue
+        left = _rest(text, *_line(text, found, start), [n[:2] for n in named])
+        if left is not None and left[1] - left[0] >= _MOST * (end - start):
+            named.append((*left, kind, who, _ALONE[kind]))
     for start, end in countries(text):
         if not any(n[0] < end and start < n[1] for n in named):
             named.append((start, end, "LOCATION", "irkit-country", 0.85))
-    legal = list(organisations(text))
-    mails = [found.span() for found in _TOKEN_OF_MAIL.finditer(text)]
-    kept = [
-        (
-            start,
-            end,
-            "LOCATION" if kind == "PERSON" and is_country(text[start:end]) else kind,
-            *rest,
-        )
-        for start, end, kind, *rest in named
-        if _is_name(text[start:end], kind)
-        and not any(a < end and start < b for a, b in legal if kind != "LOCATION")
-        and not any(a < end and start < b for a, b in mails)
-    ]
+    kept: list[Found] = []
+    for start, end, kind, who, score in named:
+        blocks = [*known, *mails, *(legal if kind != "LOCATION" else ())]
+        left = _rest(text, start, end, blocks)
+        if left is not None and _is_name(text[slice(*left)], kind):
+            place = kind == "PERSON" and is_country(text[slice(*left)])
+            kept.append((*left, "LOCATION" if place else kind, who, score))
     out: list[Found] = [(a, b, "ORGANIZATION", "irkit-legal-form", 0.85) for a, b in legal]
-    out += _disjoint(_addresses(text, kept))  # type: ignore[arg-type]
-    out += [found for found in rampart if found[2] not in NAMES]
+    out += _disjoint(_addresses(text, kept))
+    out += [
+        found
+        for found in rampart
+        if found[2] not in NAMES and not any(a < found[1] and found[0] < b for a, b in known)
+    ]
     return sorted(out)
+
+
+def _line(text: str, found: Found, inside: int) -> tuple[int, int]:
+    """The part of a person's name that lies in one line; models run on into the next."""
+    start, end, kind, _, _ = found
+    if kind != "PERSON":
+        return start, end
+    at = min(max(inside, start), end)
+    low = text.rfind("\n", start, at) + 1 or start
+    high = text.find("\n", at, end)
+    return low, end if high < 0 else high
+
+
+def _rest(
+    text: str, start: int, end: int, blocks: Sequence[tuple[int, int]]
+) -> tuple[int, int] | None:
+    """The longest part of a span that no block covers, without white space around it.
+
+    Returns None where no letters are left of a span that a block cuts, or nothing at all.
+    """
+    cuts = sorted(block for block in blocks if block[0] < end and start < block[1])
+    parts = []
+    at = start
+    for low, high in [*cuts, (end, end)]:
+        parts.append((at, max(at, min(low, end))))
+        at = max(at, high)
+    low, high = max(parts, key=lambda part: (part[1] - part[0], -part[0]))
+    while low < high and (text[low].isspace() or (cuts and text[low] in _EDGES)):
+        low += 1
+    while low < high and (text[high - 1].isspace() or (cuts and text[high - 1] in _EDGES)):
+        high -= 1
+    if low >= high or (cuts and sum(char.isalpha() for char in text[low:high]) < _LEAST):
+        return None
+    return low, high
 
 
 def _is_name(value: str, kind: str) -> bool:

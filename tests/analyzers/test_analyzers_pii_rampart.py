@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from irkit.analyzers import pii_onnx, pii_rampart
-from irkit.analyzers.pii import Piece, Recogniser, engine
+from irkit.analyzers.pii import Piece, Recogniser, engine, read_texts
 from irkit.analyzers.pii_merge import merge
 from irkit.analyzers.pii_places import countries, organisations
 from irkit.analyzers.pii_rampart import Rampart, windows
@@ -205,3 +205,28 @@ def test_both_engines_find_what_either_does() -> None:
     assert ("EMAIL_ADDRESS", "ingrid@example.org") in said
     alone = Recogniser(engines="rampart").find([Piece("t", 10, text)])
     assert "spacy" not in "".join(alone["recogniser"].to_list())
+
+
+def test_spans_are_cut_not_lost() -> None:
+    text = "David Solheim\nNgap Incorporated, 5 Elm Street 33716\n25 833387"
+    spacy = [(0, 18, "PERSON", "spacy", 0.85)]
+    address = [(33, 60, "LOCATION", "rampart", 0.9)]
+    found = merge(text, spacy, address, known=[(52, 61)])
+    assert [(text[a:b], kind) for a, b, kind, _, _ in found] == [
+        ("David Solheim", "PERSON"), ("Ngap Incorporated", "ORGANIZATION"),
+        ("5 Elm Street 33716", "LOCATION"),
+    ]  # fmt: skip
+    assert merge("call 25 833387", [], [(5, 14, "PHONE_NUMBER", "rampart", 1)], [(5, 14)]) == []
+
+
+def test_all_tiers_read_as_one() -> None:
+    texts = ["Ingrid Solheim, ingrid@example.org", "", "IBAN DE22999999992063879397 in Hannover"]
+    rows = read_texts(texts, workers=2)
+    assert [
+        (int(row["text_id"]), row["entity_type"],
+         texts[int(row["text_id"])][row["e_start"] : row["e_end"]])
+        for row in rows.iter_rows(named=True)
+    ] == [
+        (0, "PERSON", "Ingrid Solheim"), (0, "EMAIL_ADDRESS", "ingrid@example.org"),
+        (2, "IBAN_CODE", "DE22999999992063879397"), (2, "LOCATION", "Hannover"),
+    ]  # fmt: skip
