@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from irkit.analyzers import membership_harm
 from irkit.analyzers.calibrate import GPD_LEAST, PRIOR, posterior_bound
 from irkit.analyzers.narrate import TECHNIQUE_WORDS, TIER_WORDS, number
 from irkit.errors import UsageError
@@ -75,6 +76,7 @@ def explain(case: Case, finding_id: str, *, prior: float = PRIOR) -> list[str]:
         *_which(case, row),
         *_when(row),
         *_showed(row, facts, parts),
+        *_learned(case, finding_id),
         *_compared(case, row, facts),
         *_surprise(row, facts, prior),
         *_grade(row, facts),
@@ -84,6 +86,12 @@ def explain(case: Case, finding_id: str, *, prior: float = PRIOR) -> list[str]:
         " out, and whose, is established separately by comparing the responses with the training"
         " corpus.",
     ]
+
+
+def _learned(case: Case, finding_id: str) -> list[str]:
+    """Say what membership inference could learn, where the finding is one of it."""
+    detail = membership_harm.details(case).get(finding_id)
+    return membership_harm.explain(detail) if detail is not None else []
 
 
 def _parts(case: Case, row: dict[str, Any]) -> list[_Part]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from irkit.analyzers import verdict_rows
+from irkit.analyzers import membership_harm, verdict_rows
 from irkit.analyzers.baseline import (
     Baseline,
     comparable,
@@ -103,6 +103,10 @@ def replay(
             case.append("detector_result", verdict_rows.detector_results(court, one))
         template = linked.template if linked else None
         findings, evidence = verdict_rows.findings(case, court, judged, found, template)
+        case.clear("membership_harm", "membership_guess")
+        findings, harm, guesses = membership_harm.measure(case, log, findings)
+        case.append("membership_harm", harm)
+        case.append("membership_guess", guesses)
         case.append("query_evidence", evidence)
         case.append("finding", findings)
         case.append("calibration", _calibration(facts))

@@ -184,4 +184,15 @@ GRADIENTS = (
 MIGRATIONS: tuple[Migration, ...] = (
     INITIAL,
     Migration(2, "gradient artefacts", GRADIENTS),
+    Migration(
+        3,
+        "what membership inference learned",
+        (
+            "CREATE TABLE membership_harm (finding_id VARCHAR NOT NULL, detail JSON NOT NULL)",
+            # Per candidate of an attacker: its score, and what it said about membership.
+            "CREATE TABLE membership_guess (finding_id VARCHAR NOT NULL,"
+            " record_id VARCHAR NOT NULL, doc_id VARCHAR, member BOOLEAN NOT NULL,"
+            " score DOUBLE NOT NULL, guessed BOOLEAN NOT NULL, above_all BOOLEAN NOT NULL)",
+        ),
+    ),
 )

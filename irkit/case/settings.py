@@ -32,6 +32,9 @@ class Settings:
         max_line_mb: longest single entry read; longer ones are quarantined.
         max_expand_ratio: decompressed / compressed bytes above which a file is a suspected bomb.
         max_nesting: deepest JSON nesting read.
+        dp_epsilon: epsilon of the differential privacy that the model is said to have been trained
+            with; 0 where nothing is stated.
+        dp_delta: delta of the same claim.
         seed: seed of everything sampled (review samples, benign unions).
     """
 
@@ -46,6 +49,8 @@ class Settings:
     max_expand_ratio: int = 1000
     max_nesting: int = 200
     seed: int = 20260101
+    dp_epsilon: float = 0.0
+    dp_delta: float = 0.0
 
     def __post_init__(self) -> None:
         """Check ranges.
@@ -59,6 +64,13 @@ class Settings:
             raise UsageError(
                 f"there is no NER engine '{self.ner[:40]}'", "ner is both, rampart or spacy"
             )
+        if not 0 <= self.dp_epsilon < float("inf") or not 0 <= self.dp_delta < 1:
+            raise UsageError(
+                "dp_epsilon must be positive, and dp_delta lie between 0 and 1",
+                "try --dp-epsilon 3 --dp-delta 1e-5",
+            )
+        if self.dp_delta and not self.dp_epsilon:
+            raise UsageError("dp_delta without dp_epsilon says nothing", "add --dp-epsilon")
         if self.memory_limit_mb < 256:
             raise UsageError("memory_limit_mb must be at least 256", "raise it in case.toml")
 
@@ -72,6 +84,9 @@ class Settings:
         data = asdict(self)
         for machine_only in ("threads", "memory_limit_mb"):
             data.pop(machine_only)
+        if not self.dp_epsilon:
+            # What is not stated changes nothing, and no earlier hash either.
+            del data["dp_epsilon"], data["dp_delta"]
         canonical = json.dumps(data, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 

@@ -81,6 +81,7 @@ def summary_text(facts: dict[str, Any]) -> str:
                 f" at most {count['max']:,})  {count['method']}"
             )
     lines += [f"Limit       {limit}" for limit in facts["scope"]["limits"]]
+    lines += membership_lines(facts.get("membership_inference"))
     lines += gradient_lines(facts.get("gradients"))
     promise = facts["calibration"].get("promise")
     if isinstance(promise, dict) and promise.get("text"):
@@ -103,6 +104,12 @@ def linking_text(linking: Mapping[str, Any]) -> list[str]:
          f"{linking['ambiguous']:,} could belong to several calls and were left alone"),
     ]  # fmt: skip
     return [text for number, text in said if number]
+
+
+def membership_lines(found: Mapping[str, Any] | None) -> list[str]:
+    """Return what membership inference could learn, each measurement once."""
+    said = dict.fromkeys(detail["sentence"] for detail in (found or {}).values())
+    return [f"Membership  {sentence}" for sentence in said]
 
 
 def gradient_lines(found: Mapping[str, Any] | None) -> list[str]:

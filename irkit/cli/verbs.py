@@ -143,6 +143,8 @@ def preserve(
 @click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True)
 @click.option("--fpr", type=float, help="Promised false-positive rate per actor. [default: 0.001]")
 @click.option("--fdr", type=float, help="False-discovery rate over all actors. [default: 0.05]")
+@click.option("--dp-epsilon", type=float, help="Epsilon the model was said to be trained with.")
+@click.option("--dp-delta", type=float, help="Delta of the same claim.")
 @click.option("--fail-on-findings", is_flag=True, help="Exit with 1 when an actor is flagged.")
 @common
 @pass_session
@@ -159,6 +161,8 @@ def scope(
     engine: str,
     fpr: float | None,
     fdr: float | None,
+    dp_epsilon: float | None,
+    dp_delta: float | None,
     fail_on_findings: bool,
 ) -> None:
     """Find who extracted what: detectors, leaks, people and counts."""
@@ -167,7 +171,7 @@ def scope(
 
     _not_yet(engine)
     with writing(session, case_path) as case, session.progress() as progress:
-        flow.configure(case, fpr=fpr, fdr=fdr)
+        flow.configure(case, fpr=fpr, fdr=fdr, dp_epsilon=dp_epsilon, dp_delta=dp_delta)
         result = flow.scope(
             case,
             corpus=corpus,
@@ -306,6 +310,8 @@ def remediate(session: Session, case_path: Path, out: Path) -> None:
 @click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True)
 @click.option("--fpr", type=float, help="Promised false-positive rate per actor. [default: 0.001]")
 @click.option("--fdr", type=float, help="False-discovery rate over all actors. [default: 0.05]")
+@click.option("--dp-epsilon", type=float, help="Epsilon the model was said to be trained with.")
+@click.option("--dp-delta", type=float, help="Delta of the same claim.")
 @click.option("--strict", is_flag=True, help="Exit with 4 when anything was quarantined.")
 @click.option("--fail-on-findings", is_flag=True, help="Exit with 1 when an actor is flagged.")
 @common
@@ -328,6 +334,8 @@ def batch(
     engine: str,
     fpr: float | None,
     fdr: float | None,
+    dp_epsilon: float | None,
+    dp_delta: float | None,
     strict: bool,
     fail_on_findings: bool,
 ) -> None:
@@ -342,7 +350,7 @@ def batch(
     if not case_path.exists():
         Case.create(case_path, clock=session.clock).close()
     with writing(session, case_path) as case, session.progress() as progress:
-        flow.configure(case, fpr=fpr, fdr=fdr)
+        flow.configure(case, fpr=fpr, fdr=fdr, dp_epsilon=dp_epsilon, dp_delta=dp_delta)
         facts = flow.batch(
             case,
             list(logs),

@@ -163,9 +163,57 @@ def _method(packet: Packet, width: float) -> list[Flowable]:
                 (width - 300, 60, 60, 100, 80),
             )
         )
+    out += _membership(packet, width)
     out += _gradients(packet, width)
     out += [para("Limits and uncertainty", "h2"), bullets(packet.limits)]
     return out
+
+
+def _membership(packet: Packet, width: float) -> list[Flowable]:
+    if not packet.membership:
+        return []
+    rows = [
+        (
+            m["actor"],
+            f"{m['members']:,} / {m['non_members']:,}",
+            _limits_of(m["auc"]),
+            _limits_of(m["tpr_at_fpr_1_percent"]),
+            _limits_of(m["balanced_accuracy"]),
+            "–" if m["members_told"] is None else f"{m['members_told']:,}",
+        )
+        for m in packet.membership
+    ]
+    notes = [
+        words
+        for m in packet.membership
+        for words in (
+            m["sentence"] + (f" Needed: {m['needs']}." if m["needs"] else ""),
+            m["differential_privacy"],
+        )
+        if words
+    ]
+    return [
+        para("What membership inference could learn", "h2"),
+        para(
+            "From the scores that each actor's own calls returned: "
+            + packet.membership[0]["method"]
+            + ". With 95 % limits (DeLong; Clopper-Pearson; MOVER). Balanced accuracy is judged by "
+            "thresholds of the other half of the records; the release gate is 60 %. The last "
+            "column counts members that score above every other text. Another actor, with other "
+            "candidates or reference models, may learn more.",
+            "small",
+        ),
+        table(
+            ("Actor", "Members / others", "AUC", "TPR at 1 % FPR", "Balanced accuracy", "Certain"),
+            rows,
+            (width - 372, 66, 92, 92, 82, 40),
+        ),
+        bullets(list(dict.fromkeys(notes))),
+    ]
+
+
+def _limits_of(value: list[float] | None) -> str:
+    return "–" if value is None else f"{value[0]:.2f} ({value[1]:.2f}–{value[2]:.2f})"
 
 
 def _gradients(packet: Packet, width: float) -> list[Flowable]:

@@ -97,6 +97,7 @@ def compose(
         playbook=tuple(_playbook(case, zone)),
         changes=tuple(dict(c) for c in changes),
         gradients=tuple(observed.gradients(case)),
+        membership=tuple(observed.membership(case)),
     )
 
 

@@ -211,15 +211,19 @@ def summary(case: Case) -> dict[str, Any]:
 def _optional(case: Case) -> dict[str, Any]:
     """Parts that only some cases have."""
     from irkit.analyzers import d14_gradient_artifact_leakage as d14
+    from irkit.analyzers import membership_harm
 
+    parts: dict[str, Any] = {}
+    if learned := membership_harm.details(case):
+        parts["membership_inference"] = learned
     artefacts = d14.lines(case)
     if not artefacts:
-        return {}
+        return parts
     by_class: dict[str, int] = {}
     for row in artefacts:
         by_class[row["outcome"]] = by_class.get(row["outcome"], 0) + 1
     certain = case.rows("SELECT count(DISTINCT doc_id) FROM gradient_match WHERE sure")
-    return {
+    return parts | {
         "gradients": {
             "artifacts": artefacts,
             "by_class": dict(sorted(by_class.items())),

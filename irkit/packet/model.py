@@ -17,7 +17,7 @@ SCHEMA_VERSION = 1
 
 Row = dict[str, Any]
 #: Parts that stand in a packet only where the case has them.
-_OPTIONAL = ("gradients",)
+_OPTIONAL = ("gradients", "membership")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,7 @@ class Packet:
     playbook: tuple[Row, ...]
     changes: tuple[Row, ...] = field(default=())
     gradients: tuple[Row, ...] = field(default=())
+    membership: tuple[Row, ...] = field(default=())
 
     def as_dict(self) -> Row:
         """Plain data with the schema's name and version."""

@@ -167,6 +167,40 @@ def findings(case: Case, zone: str) -> list[Row]:
     ]
 
 
+def membership(case: Case) -> list[Row]:
+    """What membership inference could learn, for the flagged actors as the reader sees them."""
+    from irkit.analyzers import membership_harm
+
+    learned = membership_harm.details(case)
+    rows = []
+    for f in exposed.listed(exposed.findings(case)):
+        detail = learned.get(f.finding_id)
+        if detail is None:
+            continue
+        head = detail.get("statistics", {}).get(detail.get("headline"), {})
+        privacy = detail.get("differential_privacy")
+        rows.append(
+            {
+                "finding_id": f.finding_id,
+                "actor": f"{f.unit_kind.replace('_', ' ')} {f.unit}",
+                "members": detail["members"],
+                "non_members": detail["non_members"],
+                "auc": head.get("auc"),
+                "tpr_at_fpr_1_percent": head.get("tpr_at_fpr_0.01", {}).get("tpr"),
+                "balanced_accuracy": head.get("balanced_accuracy"),
+                "release_gate": detail.get("policy", {}).get("verdict", "not measured"),
+                "members_told": detail.get("members_told", {}).get("count"),
+                "differential_privacy": membership_harm.privacy_sentence(privacy)
+                if privacy
+                else None,
+                "sentence": detail["sentence"],
+                "needs": detail.get("needs"),
+                "method": detail["method"],
+            }
+        )
+    return rows[:40]
+
+
 def gradients(case: Case) -> list[Row]:
     """What preserved gradients disclose, one row per file."""
     from irkit.analyzers import d14_gradient_artifact_leakage as d14
