@@ -64,7 +64,8 @@ _WHO = {
     UnitKind.SOURCE_IP: "list_contains(?, r.client_ip)",
     UnitKind.SESSION: "r.record_id IN (SELECT record_id FROM record_session"
     " WHERE list_contains(?, session_key))",
-    UnitKind.CAMPAIGN: "list_contains(?, r.credential_id)",
+    UnitKind.CAMPAIGN: "EXISTS (SELECT 1 FROM (SELECT unnest(?) AS name) m WHERE name ="
+    " coalesce(r.credential_id, 'source_ip:' || r.client_ip))",
 }
 _NAMES = {
     "loss": "mean log-probability",
@@ -155,7 +156,7 @@ def _frame(rows: list[tuple[str, str]], names: tuple[str, ...]) -> pl.DataFrame:
 
 
 def _probes(case: Case, log: Features, kind: UnitKind, unit: str, members: list[str]) -> Probes:
-    names = [m.removeprefix("credential:") for m in members] if members else [unit]
+    names = members or [unit]
     frame = case.frame(_PROBES.format(who=_WHO[kind]), [names])
     place = _places(log, frame)
     usable = np.isfinite(frame["mean"].fill_null(np.nan).to_numpy()) & (place >= 0)
