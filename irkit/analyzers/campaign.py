@@ -5,7 +5,10 @@ one application are not tied together.  Two actors are linked where such queries
 
 * the detector that found them, the parameters, and the head or the tail of the template (names and
   numbers masked), or
-* the detector, the parameters and the client software, for actors with several such queries.
+* the detector, the parameters and the client software, for actors with several such queries, or
+* the detector, the parameters and the network (IPv4 /24, IPv6 /48), for actors with several such
+  queries: the level of the actor lattice above single addresses.  A network is reported through the
+  campaign of its actors, so that it is never counted beside them.
 
 Linking accuses nobody: what convicts is the retest of the union, with all its queries.  It must
 stand out from single ordinary actors *and* from random unions of ordinary actors of the same size,
@@ -14,6 +17,7 @@ else the union's size alone would look like an attack.
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -64,6 +68,7 @@ def link(court: Court) -> Links:
     forms: list[U64] = []
     prints, part = log.column("fingerprint"), log.log.part
     ends = [(1, log.prompt("head")), (2, log.prompt("tail"))]
+    network = networks(log.log)
     form = [mix(prints ^ mix(column + np.uint64(salt))) for salt, column in ends]
     for i, (_, statistic) in enumerate(court.scorer.statistics):
         if max(statistic.weights.values()) < _LINKING or not statistic.per_query:
@@ -82,12 +87,39 @@ def link(court: Court) -> Links:
         parts.append(part[often])
         keys.append(mix(mix(prints[often] ^ mix(log.column("agent_key")[often])) + finder))
         forms.append(np.zeros(len(often), np.uint64))
+        near = often[network[often] != 0]
+        parts.append(part[near])
+        keys.append(mix(mix(prints[near] ^ mix(network[near] + np.uint64(3))) + finder))
+        forms.append(np.zeros(len(near), np.uint64))
     label, linking = _components(parts, keys, int(part.max(initial=-1)) + 1)
     code = label[part]
     used = np.unique(np.concatenate(forms)[linking]) if forms else np.zeros(0, np.uint64)
     used = used[used != 0]
     template = (code >= 0) & (np.isin(form[0], used) | np.isin(form[1], used))
     return Links(code, int(label.max(initial=-1)) + 1, template)
+
+
+def networks(log: QueryLog) -> U64:
+    """Return a number per record for the network of its address (0: no address)."""
+    names = log.names[UnitKind.SOURCE_IP].values.to_list()
+    codes = log.codes[UnitKind.SOURCE_IP]
+    if not names:
+        return np.zeros(len(codes), np.uint64)
+    _, number = np.unique(np.array([network_of(name) for name in names]), return_inverse=True)
+    found = (number.astype(np.uint64) + np.uint64(1))[np.maximum(codes, 0)]
+    return np.asarray(np.where(codes >= 0, found, np.uint64(0)))
+
+
+def network_of(address: str) -> str:
+    """Return the IPv4 /24 or IPv6 /48 of an address; a masked or foreign one stands for itself."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if found.version == 6 and found.ipv4_mapped:
+        found = found.ipv4_mapped
+    prefix = 24 if found.version == 4 else 48
+    return str(ipaddress.ip_network((found.packed, prefix), strict=False))
 
 
 def _components(parts: list[I64], keys: list[U64], count: int) -> tuple[I64, NDArray[np.bool_]]:

@@ -7,10 +7,11 @@ import random
 from datetime import timedelta
 
 import pytest
-from analyzers_sim import ATTACKS, START, Sim, chatter, give_corpus, new_case, population
+from analyzers_sim import ATTACKS, NOUNS, START, Sim, chatter, give_corpus, new_case, population
 
 from irkit.analyzers import explain, replay
 from irkit.analyzers.baseline import build_baseline
+from irkit.analyzers.campaign import network_of
 from irkit.errors import UsageError
 
 #: 460 ordinary actors are enough for a promise at this rate.
@@ -200,6 +201,50 @@ def test_the_query_that_completes_a_pattern_is_exact(world):
     assert found["pattern"].startswith("10 or more training documents")
     tenth = START + timedelta(seconds=45 * (BEFORE + 10))
     assert abs((found["pattern_at"] - tenth).total_seconds()) <= 45 * 3
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("203.0.113.77", "203.0.113.0/24"),
+        ("::ffff:203.0.113.77", "203.0.113.0/24"),
+        ("2001:db8:7:1::9", "2001:db8:7::/48"),
+        ("203.0.113.xxx", "203.0.113.xxx"),
+        ("not an address \x1b[31m", "not an address \x1b[31m"),
+    ],
+)
+def test_networks_are_24_or_48_bits_and_a_masked_address_stands_for_itself(address, network):
+    assert network_of(address) == network
+
+
+def test_addresses_of_one_network_that_do_the_same_are_one_campaign(tmp_path):
+    """No credential, other words and clients every time, a few queries each, one /24."""
+    with new_case(tmp_path / "b.irkit") as case:
+        sim = Sim(case)
+        population(sim, 480, seed=31, low=26, high=60)
+        sim.flush()
+        build_baseline(case, tmp_path / "b.zst")
+    with new_case(tmp_path / "c.irkit", fpr=FPR) as case:
+        sim = Sim(case)
+        population(sim, 60, seed=32, low=26, high=60)
+        for number in range(9):
+            rng = random.Random(f"net{number}")
+            own = NOUNS[number * 20 : number * 20 + 12]
+            asks = [
+                {
+                    **call,
+                    "prompt": f"{' '.join(own[:5])}: {call['prompt']}? {' '.join(own[5:])}",
+                    "credential_id": None,
+                    "user_agent": f"client/{own[0]}",
+                }
+                for call in ATTACKS["pii_probe"][0](rng, 12)
+            ]
+            sim.actor(f"net-{number}", iter(asks), ip=f"203.0.113.{number + 1}")
+        sim.flush()
+        replay(case, baseline=tmp_path / "b.zst")
+        campaigns = case.rows("SELECT members, tier FROM finding WHERE unit_kind = 'campaign'")
+    assert len(campaigns) == 1
+    assert campaigns[0][0] == [f"source_ip:203.0.113.{n + 1}" for n in range(9)]
 
 
 def _curious(number: int, asks: int):
