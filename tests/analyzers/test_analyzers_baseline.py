@@ -22,6 +22,7 @@ from irkit.analyzers.baseline import (
     write,
 )
 from irkit.analyzers.registry import load_detectors
+from irkit.case import Case
 from irkit.errors import UsageError
 
 
@@ -72,6 +73,26 @@ def test_it_holds_no_text_and_no_identifier(made):
     for word in (*NOUNS, *FAMILY, "192.0.2", "mail.example", "key-"):
         assert not any(word in text for text in strings(content, set())), word
     assert len(strings(content, set())) < 90
+
+
+def test_no_text_credential_address_session_or_request_of_the_source_is_in_it(made):
+    folder, _, _ = made
+    raw = zstandard.ZstdDecompressor().decompress((folder / "one.zst").read_bytes()).decode()
+    with Case.open(folder / "b.irkit") as case:
+        held = [
+            value
+            for sql in (
+                "SELECT body FROM text WHERE length(body) >= 8",
+                "SELECT DISTINCT credential_id FROM query_record",
+                "SELECT DISTINCT client_ip FROM query_record",
+                "SELECT DISTINCT session_key FROM record_session",
+                "SELECT DISTINCT record_id FROM query_record",
+                "SELECT text_id FROM text",
+            )
+            for (value,) in case.rows(sql)
+        ]
+    assert len(held) > 3000
+    assert not [value for value in held if value in raw]
 
 
 def test_rows_are_sorted_so_that_no_order_of_actors_remains(made):
