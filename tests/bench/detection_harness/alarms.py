@@ -23,6 +23,7 @@ from detection_harness.staging import (
     Plan,
     Verdict,
     batches,
+    fits,
     note,
     scratch,
     spread,
@@ -79,6 +80,7 @@ class AlarmResult:
         real: real traffic by source.
         discoveries: in the population with a few attackers: (true, false) actors of tier A or B.
         seeded: attackers put in.
+        valid: whether the replay of the population found the calibration to fit.
         campaigns: campaigns of tier A or B without any attacker in them.
     """
 
@@ -88,6 +90,7 @@ class AlarmResult:
     discoveries: tuple[int, int] = (0, 0)
     seeded: int = 0
     campaigns: int = 0
+    valid: bool = True
 
 
 def population(plan: Plan, cover: Cover, result: AlarmResult) -> None:
@@ -115,6 +118,7 @@ def population(plan: Plan, cover: Cover, result: AlarmResult) -> None:
         report = replay(case, baseline=plan.baseline)
         found = verdicts(case)
         levels = _levels(case, roles)
+        result.valid = fits(case)
     whole = result.simulated.setdefault("all credentials", Tally())
     for credential, role in sorted(roles.items()):
         mine = found.get(("credential", credential), [])

@@ -15,7 +15,7 @@ import analyzers_sim as sim
 from analyzers_sim import Call, Kind, chat, prose, score
 
 #: Documents of the invented training corpus; large enough for a thousand distinct targets.
-DOCUMENTS = 2400
+DOCUMENTS = 1200
 
 
 def enlarge() -> None:

@@ -90,6 +90,10 @@ class GridResult:
 
     Attributes:
         links: per case of split attacks, (group of each attacker, members of each campaign).
+        discoveries, campaigns: for each credential, and each campaign, of tier A or B in cases with
+            split attacks: whether it attacks (has an attacker in it).
+        withheld: cases with split attacks in which the replay withheld p-values, because the
+            traffic as a whole does not fit the calibration.
         onsets: per detected attacker: dilution, queries, family, error in calls, inside interval.
     """
 
@@ -97,6 +101,8 @@ class GridResult:
     links: list[tuple[dict[str, Cell], list[tuple[str, ...]]]] = field(default_factory=list)
     onsets: list[tuple[float, int, str, int, bool]] = field(default_factory=list)
     discoveries: list[bool] = field(default_factory=list)
+    campaigns: list[bool] = field(default_factory=list)
+    withheld: int = 0
 
 
 def _visibility(family: str) -> tuple[bool, ...]:
@@ -172,55 +178,62 @@ def _address(rng: random.Random) -> str:
 
 
 def split(plan: Plan, cover: Cover, result: GridResult) -> None:
-    """Attacks split over several credentials, one per family in each case, among bystanders."""
-    for credentials in (c for c in plan.credentials if c > 1):
-        for queries in (q for q in plan.queries if q >= 100 and q >= credentials):
-            for dilution in plan.dilutions:
-                for visible in (True, False):
-                    repeats = max(
-                        1, min(2 if plan.quick else 3, plan.repeats * 100 // queries // 4)
-                    )
-                    for repeat in range(repeats if not plan.quick else 1):
-                        _split_case(
-                            plan, cover, result, credentials, queries, dilution, visible, repeat
-                        )
+    """Attacks split over several credentials, one per family in each case, among bystanders.
+
+    Families take turns in two sets of cases, so that attacks on the same records with the same
+    calls (two kinds of membership inference) do not meet: nothing in a log tells them apart.
+    """
+    cells = [
+        (credentials, queries, dilution, visible)
+        for credentials in plan.credentials
+        for queries in plan.queries
+        for dilution in plan.dilutions
+        for visible in (True, False)
+        if credentials > 1 and queries >= max(100, credentials)
+    ]
+    for credentials, queries, dilution, visible in cells:
+        repeats = 1 if plan.quick else max(1, min(2, 200 // queries))
+        for repeat in range(repeats):
+            for families in (plan.families[::2], plan.families[1::2]):
+                shown = [f for f in families if visible in _visibility(f)]
+                attacks = [Cell(f, credentials, dilution, queries, visible) for f in shown]
+                if attacks:
+                    _split_case(plan, cover, result, attacks, repeat)
 
 
 def _split_case(
-    plan: Plan,
-    cover: Cover,
-    result: GridResult,
-    credentials: int,
-    queries: int,
-    dilution: float,
-    visible: bool,
-    repeat: int,
+    plan: Plan, cover: Cover, result: GridResult, attacks: Sequence[Cell], repeat: int
 ) -> None:
-    note(f"grid, {queries} queries over {credentials} credentials, dilution {dilution}")
+    first = attacks[0]
+    note(
+        f"grid, {first.queries} queries over {first.credentials} credentials,"
+        f" dilution {first.dilution}, {len(attacks)} attacks"
+    )
     actors: list[Actor] = []
     truth: dict[str, Cell] = {}
-    for family in plan.families:
-        if visible not in _visibility(family):
-            continue
-        cell = Cell(family, credentials, dilution, queries, visible)
-        label = f"{family}-{credentials}-{queries}-{dilution}-{visible:d}-{repeat}"
-        bad = attack(family, f"{plan.seed}/{label}", queries, visible=visible)
+    for cell in attacks:
+        count = cell.credentials
+        label = f"{cell.family}-{count}-{cell.queries}-{cell.dilution}-{cell.visible:d}-{repeat}"
+        bad = attack(cell.family, f"{plan.seed}/{label}", cell.queries, visible=cell.visible)
         client = random.Random(label).choice(_CLIENTS)
-        for part in range(credentials):
+        for part in range(count):
             rng = random.Random(f"{plan.seed}/{label}/{part}")
-            own = bad[part * queries // credentials : (part + 1) * queries // credentials]
-            calls, marks = spread(rng, own, cover.take, dilution)
+            own = bad[part * len(bad) // count : (part + 1) * len(bad) // count]
+            calls, marks = spread(rng, own, cover.take, cell.dilution)
             begin = sim.START + timedelta(minutes=rng.randrange(60 * 24))
             name = f"bad-{label}-{part:03d}"
             truth[name] = cell
             calls = [{**call, "user_agent": client} for call in calls]
             actors.append(Actor(name, calls, marks, f"203.0.113.{rng.randrange(1, 255)}", begin))
-    actors += bystanders(plan, cover, _BYSTANDERS, f"{credentials}/{queries}/{dilution}/{repeat}")
-    found, _ = stage(plan, actors)
+    actors += bystanders(plan, cover, _BYSTANDERS, f"{first}/{repeat}")
+    found, valid = stage(plan, actors)
+    result.withheld += not valid
     union = [v for (kind, _), one in found.items() if kind == "campaign" for v in one[:1]]
     members = [_members(v) for v in union]
-    result.links.append((truth, members))
-    for cell in dict.fromkeys(truth.values()):
+    strong = [m for v, m in zip(union, members, strict=True) if v.tier in TIERS]
+    result.links.append((truth, strong))
+    result.campaigns += [bool(set(truth) & set(m)) for m in strong]
+    for cell in attacks:
         names = [name for name, own in truth.items() if own == cell]
         mine = [
             v

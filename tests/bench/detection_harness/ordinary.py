@@ -13,6 +13,8 @@ import analyzers_sim as sim
 from analyzers_sim import Call, Kind, chat, chatter, prose
 
 #: Roles of the simulated population whose calls attackers hide among.
+#: Made-up actors, and calls of each, to hide among where no logs are given.
+_CHATTER = (120, 110)
 _COVER_ROLES = ("chat_user", "writer", "code_helper", "summariser", "support_bot")
 
 
@@ -124,14 +126,18 @@ class Cover:
 
     def __init__(self, actors: Sequence[Sequence[Call]] = ()) -> None:
         self.actors = [list(calls) for calls in actors if len(calls) >= 20]
+        self._chatter: list[list[Call]] = []
 
     def take(self, rng: random.Random, count: int) -> list[Call]:
         """Return some actor's calls in a row, of several actors where one has too few."""
-        if not self.actors:
-            return list(chatter(rng, count))
+        if not self.actors and not self._chatter:
+            self._chatter = [
+                list(chatter(random.Random(f"cover/{i}"), _CHATTER[1])) for i in range(_CHATTER[0])
+            ]
+        actors = self.actors or self._chatter
         out: list[Call] = []
         while len(out) < count:
-            calls = rng.choice(self.actors)
+            calls = rng.choice(actors)
             start = rng.randrange(max(1, len(calls) - count + 1))
             out += calls[start : start + count - len(out)]
         return [dict(call) for call in out]

@@ -99,6 +99,11 @@ def grid_text(result: GridResult) -> list[str]:
             "credentials of tier A or B in these cases that do not attack: "
             + metrics.rate(false, chosen)
         )
+        out.append(f"cases in which p-values were withheld: {result.withheld}")
+        out.append(
+            "campaigns of tier A or B without any attacker: "
+            + metrics.rate(result.campaigns.count(False), len(result.campaigns))
+        )
     matrix, found, missed = targets.technique_scores(result)
     out.append(_head("Techniques (undiluted, one credential, 60 queries or more)"))
     said = sorted({name for row in matrix.values() for name in row})
@@ -151,6 +156,7 @@ def alarm_text(result: AlarmResult) -> list[str]:
             f"with {result.seeded} attackers put in: tier A or B for {true} of them and {false}"
             f" ordinary credentials (realised FDR {false / max(1, true + false):.1%});"
             f" {result.campaigns} campaigns without any attacker"
+            + ("" if result.valid else "; p-values were withheld (calibration does not fit)")
         )
     return out
 

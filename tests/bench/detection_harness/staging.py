@@ -24,6 +24,8 @@ from irkit.case import Case
 
 ALPHAS = (1e-3, 1e-2)
 TIERS = ("A", "B")
+#: Actors of a case below which the replay compares no population with the calibration.
+_FEW = 45
 
 
 def note(text: str) -> None:
@@ -137,11 +139,11 @@ def scratch() -> Iterator[Path]:
 
 def stage(
     plan: Plan, actors: Sequence[Actor], *, corpus: bool = True
-) -> tuple[dict[tuple[str, str], list[Verdict]], dict[str, int]]:
+) -> tuple[dict[tuple[str, str], list[Verdict]], bool]:
     """Write actors into a new case, match it against the invented corpus, replay, read verdicts.
 
     Returns:
-        Verdicts by (kind of unit, unit) and the number of units tested by kind.
+        Verdicts by (kind of unit, unit), and whether the replay found the calibration to fit.
     """
     with scratch() as folder, new_case(folder / "c.irkit", fpr=ALPHAS[0]) as case:
         writer = Sim(case)
@@ -150,8 +152,8 @@ def stage(
         writer.flush()
         if corpus:
             match(case, load_corpus([_corpus(folder)]))
-        report = replay(case, baseline=plan.baseline)
-        return verdicts(case), report.units
+        replay(case, baseline=plan.baseline)
+        return verdicts(case), fits(case)
 
 
 def _corpus(folder: Path) -> Path:
@@ -163,6 +165,12 @@ def _corpus(folder: Path) -> Path:
         )
     )
     return path
+
+
+def fits(case: Case) -> bool:
+    """Whether the replay gave p-values, or withheld them because the calibration does not fit."""
+    promise = json.loads(case.rows("SELECT value FROM calibration WHERE key = 'promise'")[0][0])
+    return bool(promise.get("valid", True))
 
 
 def verdicts(case: Case) -> dict[tuple[str, str], list[Verdict]]:
@@ -185,11 +193,16 @@ def verdicts(case: Case) -> dict[tuple[str, str], list[Verdict]]:
 
 
 def batches(actors: Iterator[Actor], calls: int) -> Iterator[list[Actor]]:
-    """Cut a stream of actors into cases of a bounded number of calls."""
+    """Cut a stream of actors into cases of a bounded number of calls and of few actors.
+
+    A replay withholds p-values where the actors of a case together differ from the calibration; a
+    case of attackers alone, or of one kind of look-alike, would.  Below 50 actors that guard does
+    not speak, so every actor is measured by itself.
+    """
     held: list[Actor] = []
     size = 0
     for actor in actors:
-        if held and size + len(actor.calls) > calls:
+        if held and (size + len(actor.calls) > calls or len(held) == _FEW):
             yield held
             held, size = [], 0
         held.append(actor)

@@ -177,7 +177,7 @@ def _sybil(result: GridResult | None) -> list[Target]:
                 "F1 >= 0.9",
                 f"F1 {f1:.3f} (precision {precision:.3f}, recall {recall:.3f})",
                 f1 >= 0.9,
-                "pairs of families that no detector finds cannot be linked" if f1 < 0.9 else "",
+                "undetected families cannot be linked; linked bystanders count" if f1 < 0.9 else "",
             )
         )
     return out
