@@ -77,13 +77,15 @@ class TemplateSlotEnumeration:
         reading = 0.4 + 0.6 * log.score_only
         sensitive = log.prompt("slot_sensitive").astype(np.float32)
         person = log.prompt("person").astype(np.float32)
-        # Without a sensitive value only reading scores about people counts, and without people
-        # hardly anything: benchmarks and translations enumerate closed sets, too.
+        grid = log.prompt("slot_closed") & (log.prompt("slot_group") != 0) & log.fresh
+        # Without a sensitive value only reading scores about people counts, where most of the
+        # actor's sets are about people: benchmarks and translations enumerate closed sets, too,
+        # name someone now and then, and what is little for one of them adds up where many are
+        # linked.
         about = np.maximum(
             sensitive * (0.5 + 0.5 * person),
-            log.score_only * np.where(person > 0, 0.5, 0.05),
+            0.5 * log.score_only * person * _mostly(person, grid, log.log.part),
         )
-        grid = log.prompt("slot_closed") & (log.prompt("slot_group") != 0) & log.fresh
         ask = log.prompt("ask")
         fresh = ~log.prompt("ask_context") & ~log.answered_from_context & ~log.prompt("grows")
         attribute = (ask == ASK_ATTRIBUTE) & fresh
@@ -130,3 +132,13 @@ class TemplateSlotEnumeration:
         if log.prompt("ask_open")[record]:
             return "leaves a sentence open where a named person's data would follow"
         return "asks for a named person's data that the conversation does not hold"
+
+
+def _mostly(
+    person: NDArray[np.float32], grid: NDArray[np.bool_], part: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Mark records of actors at least half of whose slot-group queries name a person."""
+    size = int(part.max(initial=-1)) + 1
+    total = np.bincount(part[grid], minlength=size)
+    named = np.bincount(part[grid], weights=person[grid], minlength=size)
+    return np.asarray(named >= 0.5 * np.maximum(total, 1))[part]
