@@ -27,13 +27,14 @@ from irkit.analyzers.features import Features
 from irkit.analyzers.fuse import Fusion, deciding, technique_weights
 from irkit.analyzers.prompt_shape import mix
 from irkit.analyzers.registry import Registry, load_detectors
-from irkit.analyzers.scoring import Scorer, stratum_names
+from irkit.analyzers.scoring import PREDICT, Scorer, window_strata
 from irkit.analyzers.sequences import (
     BUCKETS,
     UNION_BUCKETS,
     QueryLog,
     Units,
     baseline_windows,
+    subset,
     union_windows,
     units_of,
     whole_units,
@@ -155,17 +156,16 @@ def _content(case: Case, registry: Registry, scorer: Scorer, units: Units) -> di
     log = scorer.log.log
     windows = baseline_windows(units, BUCKETS, case.settings.seed)
     scores = round_up(scorer.table(windows))
-    strata = np.array(stratum_names(log.operations) or ["other"])
-    first = log.operation[windows.rows[windows.bounds[:-1]]]
-    stratum = strata[np.maximum(first, 0)]
+    stratum = window_strata(scorer.log, windows)
     tables = []
     for bucket in BUCKETS:
         for name in sorted(set(stratum.tolist())):
             rows = scores[(windows.bucket == bucket) & (stratum == name)]
             if len(rows):
                 tables.append(_stored(name, bucket, rows))
+    language = subset(units, ~(whole_units(units).total(scorer.log.has_vectors) * 2 >= units.sizes))
     for bucket in UNION_BUCKETS:
-        unions = union_windows(units, scorer.log.log.time, bucket, case.settings.seed)
+        unions = union_windows(language, scorer.log.log.time, bucket, case.settings.seed)
         if len(unions):
             tables.append(_stored(UNION, bucket, round_up(scorer.table(unions))))
     draw = mix(np.arange(len(units), dtype=np.uint64) + np.uint64(case.settings.seed))
@@ -177,8 +177,13 @@ def _content(case: Case, registry: Registry, scorer: Scorer, units: Units) -> di
         seen = 0 if np.isnan(scores[:, i]).all() else len(pick)
         queries[statistic.key] = {"n": seen, "above": _plain(np.sort(values[values > 0]))}
     whole = whole_units(units)
+    # Who never sent rows to a classifier says nothing about how rare a pattern of rows is.
+    sends = whole.total(scorer.log.has_vectors) / np.maximum(whole.sizes, 1) >= 0.5
     signatures = {
-        signature.key: {"hits": int(hits.sum()), "n": len(units)}
+        signature.key: {
+            "hits": int(hits.sum()),
+            "n": int(sends.sum()) if "vectors" in signature.needs else len(units),
+        }
         for _, signature, hits in scorer.signatures(whole)
     }
     return {
@@ -330,7 +335,11 @@ def _baseline(content: dict[str, Any]) -> Baseline:
             raise ValueError("table of the wrong shape")
         tables[str(table["stratum"]), int(table["bucket"])] = rows
     for bucket in sorted({bucket for _, bucket in tables}):
-        parts = [rows for (s, b), rows in sorted(tables.items()) if b == bucket and s != UNION]
+        parts = [
+            rows
+            for (s, b), rows in sorted(tables.items())
+            if b == bucket and s not in (UNION, PREDICT)
+        ]
         if parts:
             tables[ANY, bucket] = np.concatenate(parts)
     return Baseline(

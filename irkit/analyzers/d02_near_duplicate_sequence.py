@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from irkit.analyzers.sequences import Windows
 
 KEY = "D2.components"
+VECTORS = "D2.vectors"
 
 
 @register
@@ -35,9 +36,10 @@ class NearDuplicateSequence(NoSignatures):
         version="1",
         title="Near-duplicate query sequences",
         looks_for="many queries that differ from each other by small edits",
-        inputs=("prompts",),
+        inputs=("prompts", "vectors"),
         statistic="share of queries in near-duplicate components (MinHash over token 3-grams, "
-        "estimated Jaccard at least 0.45, exact repeats left out) times 1 + log2(components)",
+        "estimated Jaccard at least 0.45, exact repeats left out) times 1 + log2(components); rows "
+        "of numbers: the same over clouds of near rows",
         threshold_source="conformal against ordinary actors",
         cost="about 15 microseconds per distinct prompt",
         checks=(
@@ -59,24 +61,47 @@ class NearDuplicateSequence(NoSignatures):
                 {Technique.MODEL_EXTRACTION: 0.5},
                 supporting=True,
             ),
+            Statistic(
+                VECTORS,
+                25,
+                ("vectors",),
+                {Technique.MODEL_EXTRACTION: 0.5, Technique.DATA_RECONSTRUCTION: 1.0},
+                supporting=True,
+            ),
         ),
     )
 
     def query_scores(self, log: Features) -> dict[str, NDArray[np.float32]]:
         """Mark queries with a near duplicate that is not the same text growing."""
         alike = (log.prompt("near") != 0) & ~log.prompt("grows") & log.fresh
-        return {KEY: alike.astype(np.float32)}
+        near = np.zeros(len(log), np.float32)
+        if log.has_vectors.any():
+            near[:] = log.by_record(log.items.cloud != 0)
+        return {KEY: alike.astype(np.float32), VECTORS: near}
 
     def window_scores(
         self, log: Features, scores: Mapping[str, NDArray[np.float32]], windows: Windows
     ) -> dict[str, NDArray[np.float64]]:
         """Share of queries in components of three or more, weighted by how many there are."""
-        owner, _, size, _ = windows.groups(log.prompt("near"), scores[KEY] > 0)
-        large = size >= 3
-        inside = np.bincount(owner[large], weights=size[large], minlength=len(windows))
-        count = np.bincount(owner[large], minlength=len(windows))
-        return {KEY: inside / windows.sizes * (1.0 + np.log2(np.maximum(count, 1)))}
+        out = {KEY: _components(windows, log.prompt("near"), scores[KEY] > 0)}
+        if log.has_vectors.any():
+            cloud = log.items.cloud
+            out[VECTORS] = _components(log.items_in(windows), cloud, cloud != 0)
+        return out
 
     def reason(self, log: Features, key: str, record: int) -> str:
         """Say why a record scored."""
+        if key == VECTORS:
+            return "nearly the same row as others of this actor, moved a little"
         return "nearly the same text as other queries of this actor, with small edits"
+
+
+def _components(
+    windows: Windows, key: NDArray[np.uint64], member: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    owner, _, size, _ = windows.groups(key, member)
+    large = size >= 3
+    inside = np.bincount(owner[large], weights=size[large], minlength=len(windows))
+    count = np.bincount(owner[large], minlength=len(windows))
+    share = inside / np.maximum(windows.sizes, 1)
+    return np.asarray(share * (1.0 + np.log2(np.maximum(count, 1))))

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 ENUMERATION = "D3.enumeration"
 PROBE = "D3.pii_probe"
 COMPLETE = "D3.complete_enumeration"
+ROWS = "D3.rows"
 #: Targets for which a sensitive attribute must have been enumerated completely.
 _TARGETS = 20
 
@@ -39,10 +40,11 @@ class TemplateSlotEnumeration:
         title="Template slot enumeration",
         looks_for="one template filled with every value of an attribute per person, or with many "
         "people's names and an open question for their data",
-        inputs=("prompts", "responses", "params"),
+        inputs=("prompts", "responses", "params", "vectors"),
         statistic="enumeration: groups of prompts equal but for one slot whose values recur over "
         "groups, weighted by person, sensitive value and score-only answers; pii_probe: distinct "
-        "people or secrets asked for, context-free, weighted by open completion",
+        "people or secrets asked for, context-free, weighted by open completion; rows: groups of "
+        "rows equal but for one feature whose values recur over groups",
         threshold_source="conformal against ordinary actors; signature at 20 targets",
         cost="about 15 microseconds per distinct prompt",
         checks=(
@@ -61,6 +63,7 @@ class TemplateSlotEnumeration:
         owasp=("LLM02:2025",),
         statistics=(
             Statistic(ENUMERATION, 10, ("prompts",), {Technique.ATTRIBUTE_INFERENCE: 3.0}, 2.0),
+            Statistic(ROWS, 10, ("vectors",), {Technique.ATTRIBUTE_INFERENCE: 3.0}, 2.0),
             Statistic(PROBE, 5, ("prompts",), {Technique.TRAINING_DATA_EXTRACTION: 1.0}, 3.0),
         ),
         signatures=(
@@ -96,7 +99,11 @@ class TemplateSlotEnumeration:
         value = np.select([named & opened, named, opened], [1.0, 0.7, 0.35], 0.2)
         contact = np.where((ask == ASK_CONTACT) & fresh, value, 0.0)
         secret = np.where((ask == ASK_SECRET) & fresh, 0.7, 0.0)
+        rows = np.zeros(len(log), np.float32)
+        if log.has_vectors.any():
+            rows[:] = log.by_record(log.items.closed)
         return {
+            ROWS: rows,
             ENUMERATION: enumeration.astype(np.float32),
             PROBE: np.maximum(contact, secret).astype(np.float32),
         }
@@ -112,7 +119,14 @@ class TemplateSlotEnumeration:
         asked = (log.prompt("ask") == ASK_ATTRIBUTE) & (scores[ENUMERATION] > 0)
         people = windows.best_per_key(log.prompt("target"), scores[ENUMERATION], asked)
         probes = windows.best_per_key(log.prompt("target"), scores[PROBE], scores[PROBE] > 0)
-        return {ENUMERATION: np.maximum(groups, 0.5 * people), PROBE: probes}
+        out = {ENUMERATION: np.maximum(groups, 0.5 * people), PROBE: probes}
+        if log.has_vectors.any():
+            items = log.items
+            which, _, members, _ = log.items_in(windows).groups(items.slot, items.closed)
+            # A pair tells a flag of two values, which is half as telling as a longer list.
+            value = np.where(members >= 3, 1.0, np.where(members == 2, 0.5, 0.0))
+            out[ROWS] = np.bincount(which, weights=value, minlength=len(windows))
+        return out
 
     def signature_hits(self, log: Features, windows: Windows) -> dict[str, NDArray[np.bool_]]:
         """Complete enumeration of a sensitive attribute over at least 20 people."""
@@ -123,6 +137,8 @@ class TemplateSlotEnumeration:
 
     def reason(self, log: Features, key: str, record: int) -> str:
         """Say why a record scored."""
+        if key == ROWS:
+            return "the same row as others but for one feature whose values recur per target"
         if key == ENUMERATION:
             if log.prompt("slot_closed")[record]:
                 return "same text as other queries but for one slot whose values recur per target"

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from irkit.analyzers.sequences import Windows
 
 KEY = "D4.groups"
+CLOUDS = "D4.clouds"
 
 
 @register
@@ -36,10 +37,11 @@ class PairedPerturbationGroups(NoSignatures):
         version="2",
         title="Paired perturbation groups",
         looks_for="many targets, each sent in an equal number of paraphrases under equal settings",
-        inputs=("prompts", "params"),
+        inputs=("prompts", "params", "vectors"),
         statistic="groups of three or more prompts that share their rare tokens and differ in "
         "several places, times evenness of group sizes, times sameness of parameters, weighted by "
-        "how far the calls only read scores",
+        "how far the calls only read scores; clouds: groups of three or more near rows, times "
+        "evenness of group sizes",
         threshold_source="conformal against ordinary actors",
         cost="about 10 microseconds per distinct prompt",
         checks=(
@@ -54,7 +56,10 @@ class PairedPerturbationGroups(NoSignatures):
         atlas=("AML.T0024.000",),
         nist_aml=("NISTAML.033",),
         owasp=("LLM02:2025",),
-        statistics=(Statistic(KEY, 25, ("prompts",), {Technique.MEMBERSHIP_INFERENCE: 3.0}, 1.0),),
+        statistics=(
+            Statistic(KEY, 25, ("prompts",), {Technique.MEMBERSHIP_INFERENCE: 3.0}, 1.0),
+            Statistic(CLOUDS, 10, ("vectors",), {Technique.MEMBERSHIP_INFERENCE: 3.0}, 2.0),
+        ),
     )
 
     def query_scores(self, log: Features) -> dict[str, NDArray[np.float32]]:
@@ -64,37 +69,62 @@ class PairedPerturbationGroups(NoSignatures):
         choice, an enumerated attribute) are no paraphrases of each other.
         """
         member = (log.prompt("variants") != 0) & log.fresh & ~log.prompt("slot_closed")
-        return {KEY: np.where(member, 0.1 + 0.9 * log.score_only, 0.0).astype(np.float32)}
+        rows = np.zeros(len(log), np.float32)
+        if log.has_vectors.any():
+            rows[:] = log.by_record(log.items.variants != 0)
+        score = np.where(member, 0.1 + 0.9 * log.score_only, 0.0)
+        return {KEY: score.astype(np.float32), CLOUDS: rows}
 
     def window_scores(
         self, log: Features, scores: Mapping[str, NDArray[np.float32]], windows: Windows
     ) -> dict[str, NDArray[np.float64]]:
         """Weighted number of groups times evenness times sameness of parameters."""
+        out = {KEY: self._paraphrases(log, scores, windows)}
+        if log.has_vectors.any():
+            items, inside = log.items, log.items_in(windows)
+            owner, _, size, _ = inside.groups(items.variants, items.variants != 0)
+            large = size >= 3
+            ones = np.ones(int(large.sum()))
+            out[CLOUDS] = _even_groups(owner[large], size[large], ones, len(windows))
+        return out
+
+    def _paraphrases(
+        self, log: Features, scores: Mapping[str, NDArray[np.float32]], windows: Windows
+    ) -> NDArray[np.float64]:
         count = len(windows)
         member = scores[KEY] > 0
         owner, _, size, best = windows.groups(log.prompt("variants"), member, scores[KEY])
         large = size >= 3
-        owner, members, best = owner[large], size[large].astype(np.float64), best[large]
-        groups = np.bincount(owner, minlength=count)
-        weight = np.bincount(owner, weights=best, minlength=count)
-        total = np.bincount(owner, weights=members, minlength=count)
-        square = np.bincount(owner, weights=members**2, minlength=count)
-        safe = np.maximum(groups, 1)
-        mean = total / safe
-        spread = np.sqrt(np.maximum(square / safe - mean**2, 0.0)) / np.maximum(mean, 1.0)
-        # A window cuts its first and last group, so a program's even groups are also known by
-        # the share that has the most frequent size.
-        modal = _largest_share(owner, members, count)
-        even = np.maximum(1.0 - np.minimum(1.0, spread), modal)
+        even = _even_groups(owner[large], size[large], best[large], count)
         who, _, uses, _ = windows.groups(log.column("params_key"), member)
         same = np.zeros(count)
         np.maximum.at(same, who, uses)
         all_uses = np.bincount(who, weights=uses, minlength=count)
-        return {KEY: weight * even * same / np.maximum(all_uses, 1)}
+        return np.asarray(even * same / np.maximum(all_uses, 1))
 
     def reason(self, log: Features, key: str, record: int) -> str:
         """Say why a record scored."""
+        if key == CLOUDS:
+            return "one of several slight variations of the same row"
         return "one of several wordings of the same target, sent only to read a score"
+
+
+def _even_groups(
+    owner: NDArray[np.int64], size: NDArray[np.int64], best: NDArray[np.float64], count: int
+) -> NDArray[np.float64]:
+    """Weighted number of groups of each window, times the evenness of their sizes."""
+    members = size.astype(np.float64)
+    groups = np.bincount(owner, minlength=count)
+    weight = np.bincount(owner, weights=best, minlength=count)
+    total = np.bincount(owner, weights=members, minlength=count)
+    square = np.bincount(owner, weights=members**2, minlength=count)
+    safe = np.maximum(groups, 1)
+    mean = total / safe
+    spread = np.sqrt(np.maximum(square / safe - mean**2, 0.0)) / np.maximum(mean, 1.0)
+    # A window cuts its first and last group, so a program's even groups are also known by the
+    # share that has the most frequent size.
+    modal = _largest_share(owner, members, count)
+    return np.asarray(weight * np.maximum(1.0 - np.minimum(1.0, spread), modal))
 
 
 def _largest_share(

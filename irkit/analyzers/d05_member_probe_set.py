@@ -4,8 +4,6 @@ Sources: loss, zlib, Min-K and LiRA attacks all send the candidate itself and re
 al. 2018, Carlini et al. 2021 and 2022, Shi et al. 2024).
 """
 
-# ruff: noqa: ARG002 - a detector takes every argument of the protocol, needed or not
-
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
     from irkit.analyzers.sequences import Windows
 
 KEY = "D5.members"
+ROWS = "D5.rows"
 #: Tokens of a training document in a prompt that make it a candidate.
 _RUN = 25
 
@@ -36,7 +35,7 @@ class MemberProbeSet(NoSignatures):
         version="1",
         title="Member probe set",
         looks_for="prompts that are training records, asked nothing, read for their score",
-        inputs=("prompts", "corpus", "params"),
+        inputs=("prompts", "corpus", "params", "vectors"),
         statistic="distinct training documents among prompts (25 shared tokens or a whole record), "
         "weighted by the share of the prompt they cover and by score-only shape, times the share "
         "of distinct documents among hits; 1.25 times for a mixed set of members and others",
@@ -54,17 +53,22 @@ class MemberProbeSet(NoSignatures):
         owasp=("LLM02:2025",),
         statistics=(
             Statistic(KEY, 10, ("prompts", "corpus"), {Technique.MEMBERSHIP_INFERENCE: 3.0}, 3.0),
+            Statistic(ROWS, 10, ("vectors", "corpus"), {Technique.MEMBERSHIP_INFERENCE: 3.0}, 3.0),
         ),
     )
 
     def query_scores(self, log: Features) -> dict[str, NDArray[np.float32]]:
         """Score prompts that are training text by coverage and score-only shape."""
         if not log.has_corpus:
-            return {KEY: np.zeros(len(log), np.float32)}
+            return dict.fromkeys((KEY, ROWS), np.zeros(len(log), np.float32))
         found = log.membership
         hit = (found["tokens"] >= _RUN) | found["whole"].astype(np.bool_)
         value = np.minimum(1.0, found["cover"]) * (0.05 + 0.95 * log.score_only)
-        return {KEY: np.where(hit, value, 0.0).astype(np.float32)}
+        vectors = log.has_vectors
+        # A prediction call reads nothing but its scores.
+        row = np.where(hit & vectors, np.minimum(1.0, found["cover"]), 0.0)
+        text = np.where(hit & ~vectors, value, 0.0)
+        return {KEY: text.astype(np.float32), ROWS: row.astype(np.float32)}
 
     def window_scores(
         self, log: Features, scores: Mapping[str, NDArray[np.float32]], windows: Windows
@@ -72,7 +76,7 @@ class MemberProbeSet(NoSignatures):
         """Weighted distinct documents, damped for a few documents sent again and again."""
         score = scores[KEY]
         if not log.has_corpus:
-            return {KEY: np.zeros(len(windows))}
+            return dict.fromkeys((KEY, ROWS), np.zeros(len(windows)))
         doc = log.membership["doc"]
         total = windows.best_per_key(doc, score, score > 0)
         distinct = windows.distinct(doc, score > 0)
@@ -80,10 +84,13 @@ class MemberProbeSet(NoSignatures):
         reading = windows.total(log.score_only >= 0.5)
         share = hits / np.maximum(reading, 1)
         mixed = np.where((share >= 0.2) & (share <= 0.8), 1.25, 1.0)
-        return {KEY: total * np.sqrt(distinct / np.maximum(hits, 1)) * mixed}
+        rows = windows.best_per_key(doc, scores[ROWS], scores[ROWS] > 0)
+        return {KEY: total * np.sqrt(distinct / np.maximum(hits, 1)) * mixed, ROWS: rows}
 
     def reason(self, log: Features, key: str, record: int) -> str:
         """Say why a record scored."""
+        if key == ROWS:
+            return "the row is a training record"
         if log.score_only[record] >= 0.5:
             return "the prompt is a training record and the call only reads its score"
         return "the prompt holds a passage of a training record"

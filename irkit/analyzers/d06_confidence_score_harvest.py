@@ -22,6 +22,14 @@ if TYPE_CHECKING:
     from irkit.analyzers.sequences import Windows
 
 KEY = "D6.yield"
+CLASSES = "D6.classes"
+_WEIGHTS = {
+    Technique.MEMBERSHIP_INFERENCE: 0.75,
+    Technique.ATTRIBUTE_INFERENCE: 0.75,
+    Technique.PROPERTY_INFERENCE: 0.5,
+    Technique.MODEL_EXTRACTION: 1.0,
+    Technique.DATA_RECONSTRUCTION: 1.0,
+}
 
 
 @register
@@ -34,9 +42,9 @@ class ConfidenceScoreHarvest(NoSignatures):
         version="1",
         title="Confidence-score harvesting",
         looks_for="calls that return many probability scores and hardly any text",
-        inputs=("params",),
+        inputs=("params", "vectors"),
         statistic="mean log2(1 + returned scalars) plus 4 times the mean score-only shape plus "
-        "2 times the share of echoed prompts",
+        "2 times the share of echoed prompts; classes: mean log2(1 + class scores per row)",
         threshold_source="conformal against ordinary actors",
         cost="column arithmetic",
         checks=("it supports other detectors and decides nothing alone",),
@@ -51,15 +59,10 @@ class ConfidenceScoreHarvest(NoSignatures):
                 KEY,
                 10,
                 ("params",),
-                {
-                    Technique.MEMBERSHIP_INFERENCE: 0.75,
-                    Technique.ATTRIBUTE_INFERENCE: 0.75,
-                    Technique.PROPERTY_INFERENCE: 0.5,
-                    Technique.MODEL_EXTRACTION: 1.0,
-                    Technique.DATA_RECONSTRUCTION: 1.0,
-                },
+                _WEIGHTS,
                 supporting=True,
             ),
+            Statistic(CLASSES, 10, ("vectors",), _WEIGHTS, supporting=True),
         ),
     )
 
@@ -68,7 +71,11 @@ class ConfidenceScoreHarvest(NoSignatures):
         scalars = np.log2(1.0 + np.maximum(log.column("scalars"), 0).astype(np.float64))
         echo = log.column("echo").astype(np.bool_) & log.column("logprobs").astype(np.bool_)
         score = np.where(log.column("logprobs"), scalars + 4.0 * log.score_only + 2.0 * echo, 0.0)
-        return {KEY: score.astype(np.float32)}
+        classes = np.zeros(len(log), np.float32)
+        if log.has_vectors.any():
+            per_row = log.by_record(log.items.scalars) / np.maximum(log.item_counts, 1)
+            classes[:] = np.log2(1.0 + per_row)
+        return {KEY: score.astype(np.float32), CLASSES: classes}
 
     def window_scores(
         self,
@@ -77,9 +84,11 @@ class ConfidenceScoreHarvest(NoSignatures):
         windows: Windows,
     ) -> dict[str, NDArray[np.float64]]:
         """Mean query score."""
-        return {KEY: windows.total(scores[KEY]) / windows.sizes}
+        return {key: windows.total(scores[key]) / windows.sizes for key in (KEY, CLASSES)}
 
     def reason(self, log: Features, key: str, record: int) -> str:
         """Say why a record scored."""
+        if key == CLASSES:
+            return "read the model's confidence in several classes"
         scalars = int(log.column("scalars")[record])
         return f"returned {scalars} probability scores"

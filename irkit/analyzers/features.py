@@ -19,7 +19,9 @@ from irkit.analyzers import feature_sql as sql
 from irkit.analyzers.blocks import block_of, repetition
 from irkit.analyzers.neighbours import Relations, relations
 from irkit.analyzers.prompt_shape import ASK_CONTACT, Shapes, mix, shapes
-from irkit.analyzers.sequences import NO_TIME, QueryLog, load_log
+from irkit.analyzers.sequences import NO_TIME, QueryLog, Windows, load_log
+from irkit.analyzers.sketch import Meaning, meaning
+from irkit.analyzers.vectors import Items, load_items
 from irkit.engine.local import ordered_map
 from irkit.model import UnitKind
 
@@ -60,10 +62,10 @@ class Responses:
     variety: F32
 
 
-def prompt_features(texts: pa.Array, part: I64) -> tuple[Shapes, Relations]:
+def prompt_features(texts: pa.Array, part: I64) -> tuple[Shapes, Relations, Meaning]:
     """Shape and relate one block of distinct prompts (partition by partition, in time order)."""
     block = block_of(texts)
-    return shapes(block), relations(block, part)
+    return shapes(block), relations(block, part), meaning(block)
 
 
 def response_features(texts: pa.Array) -> Responses:
@@ -91,6 +93,7 @@ class Features:
         self.log: QueryLog = load_log(case)
         self._note = note or (lambda _done, _total, _what: None)
         self._cache: dict[str, NDArray[Any]] = {}
+        self._held_items: tuple[Windows, Windows] | None = None
 
     def __len__(self) -> int:
         return len(self.log)
@@ -123,8 +126,17 @@ class Features:
 
     @cached_property
     def has_prompts(self) -> Bools:
-        """Records whose prompt is in the log."""
-        return np.asarray(self.column("prompt_key") != 0, np.bool_)
+        """Records whose prompt is in the log, as a text."""
+        return np.asarray((self.column("prompt_key") != 0) & ~self.has_vectors, np.bool_)
+
+    @cached_property
+    def has_vectors(self) -> Bools:
+        """Records that sent rows of numbers to a classifier."""
+        out = np.zeros(len(self), np.bool_)
+        if self.case.rows("SELECT 1 FROM query_item LIMIT 1"):
+            out[self.items.record] = True
+            out = out[self.log.leader]
+        return out
 
     @cached_property
     def has_params(self) -> Bools:
@@ -148,11 +160,11 @@ class Features:
         first = usable[first[order]]
         keys, part = log.columns["prompt_key"][first], log.part[first]
 
-        def work(job: tuple[pa.Array, I64]) -> tuple[Shapes, Relations]:
+        def work(job: tuple[pa.Array, I64]) -> tuple[Shapes, Relations, Meaning]:
             return prompt_features(*job)
 
         results = self._map(work, self._prompt_blocks(keys, part))
-        return _columns(results or [work((_no_text(), part))], (Shapes, Relations)), pair
+        return _columns(results or [work((_no_text(), part))], (Shapes, Relations, Meaning)), pair
 
     def _prompt_blocks(self, keys: U64, part: I64) -> Iterator[tuple[pa.Array, I64]]:
         import pyarrow as pa
@@ -186,7 +198,7 @@ class Features:
         if name not in self._cache:
             columns, pair = self._prompts
             values = columns[name]
-            out = np.zeros(len(pair), values.dtype)
+            out = np.zeros((len(pair), *values.shape[1:]), values.dtype)
             known = pair >= 0
             out[known] = values[pair[known]]
             self._cache[name] = out
@@ -201,6 +213,38 @@ class Features:
         _, first = np.unique(pair[known], return_index=True)
         out[known[first]] = True
         return out
+
+    # -- rows sent to classifiers -----------------------------------------------------------------
+
+    @cached_property
+    def items(self) -> Items:
+        """All rows of prediction calls, related to each other."""
+        return load_items(self.case, self._ids, self.log.part, self.log.kept)
+
+    @cached_property
+    def item_counts(self) -> I64:
+        """Rows that each record sent."""
+        return np.bincount(self.items.record, minlength=len(self)).astype(np.int64)
+
+    def by_record(self, values: NDArray[Any]) -> NDArray[np.float64]:
+        """Sum a column of the items over each record."""
+        total = np.bincount(self.items.record, weights=values, minlength=len(self))
+        return total.astype(np.float64)
+
+    def items_in(self, windows: Windows) -> Windows:
+        """Return the same windows over items instead of records."""
+        if self._held_items is not None and self._held_items[0] is windows:
+            return self._held_items[1]
+        counts = self.item_counts
+        starts = np.cumsum(counts) - counts
+        size = counts[windows.rows]
+        ends = np.cumsum(size)
+        rows = np.repeat(starts[windows.rows] - (ends - size), size) + np.arange(size.sum())
+        owner = np.repeat(windows.owner, size)
+        bounds = np.concatenate([[0], ends])[windows.bounds]
+        made = Windows(windows.unit, windows.bucket, bounds, rows, owner)
+        self._held_items = windows, made
+        return made
 
     # -- responses --------------------------------------------------------------------------------
 

@@ -204,6 +204,7 @@ def _unit(
     # Where many actors attack, a controlled share of false discoveries lets through p-values that
     # would accuse an ordinary actor too easily on their own: both policies must agree.
     selected = q <= fdr and p <= court.alpha and ranked
+    selected = selected and _agreed(court, one, unit, best)
     if selected and one.e[unit] >= STRONG_E:
         tier = Tier.A
     elif selected:
@@ -232,6 +233,18 @@ def _further(one: Judged, unit: int, level: float) -> tuple[Technique, ...]:
     known = np.flatnonzero(~np.isnan(one.technique[unit]))
     chosen = known[benjamini_hochberg(one.technique[unit, known]) <= level]
     return tuple(TECHNIQUES[t] for t in chosen.tolist())
+
+
+def _agreed(court: Court, one: Judged, unit: int, technique: Technique) -> bool:
+    """Whether a detector that may stand alone points to the technique.
+
+    Other traffic than usual is no attack: a new product or customer shifts the same statistics.
+    """
+    for i, (_, statistic) in enumerate(court.scorer.statistics):
+        stands = technique in statistic.weights and not statistic.corroborated
+        if stands and not statistic.supporting and one.p[unit, i] < SHOWN:
+            return True
+    return False
 
 
 def _attribute(one: Judged, unit: int) -> tuple[Technique | None, Technique | None, float]:

@@ -18,8 +18,16 @@ from irkit.analyzers.fuse import (
     e_value,
     technique_weights,
 )
-from irkit.analyzers.scoring import Scorer, stratum_names
-from irkit.analyzers.sequences import BUCKETS, Units, Windows, tiled_windows, whole_units
+from irkit.analyzers.scoring import PREDICT, Scorer, window_strata
+from irkit.analyzers.sequences import (
+    BUCKETS,
+    Units,
+    Windows,
+    joined_windows,
+    subset,
+    tiled_windows,
+    whole_units,
+)
 from irkit.model import UnitKind
 
 F64 = NDArray[np.float64]
@@ -100,9 +108,9 @@ class Court:
     stratum: str | None = None
     valid: bool = True
 
-    def buckets(self) -> list[int]:
+    def buckets(self, stratum: str = ANY) -> list[int]:
         """Window sizes with enough ordinary actors for a promise, else all there are."""
-        of = self.stratum or ANY
+        of = self.stratum or stratum
         sizes = {b: self.baseline.size(b, of) for b in BUCKETS if self.baseline.size(b, of)}
         if not sizes:
             return []
@@ -143,16 +151,27 @@ def judge(court: Court, units: Units) -> Judged:
     shown = [hits for _, _, hits in scorer.signatures(whole_units(units))]
     if shown:
         judged.signatures = np.column_stack(shown)
-    buckets = court.buckets()
-    if not buckets:
-        return judged
-    windows = tiled_windows(units, buckets)
+    windows = _windows(court, units)
     if not len(windows):
         return judged
     actor = np.searchsorted(units.code, windows.unit)
     scores = scorer.table(windows)
     _combine(court, judged, windows, actor, scores)
     return judged
+
+
+def _windows(court: Court, units: Units) -> Windows:
+    """Cut actors into windows of sizes that ordinary actors of their kind of traffic fill."""
+    vectors = court.scorer.log.has_vectors
+    if court.stratum or not vectors.any():
+        return tiled_windows(units, court.buckets())
+    whole = whole_units(units)
+    sends = whole.total(vectors) / np.maximum(whole.sizes, 1) >= 0.5
+    # Without ordinary classifier clients nothing can be compared, but what was seen is still told.
+    return joined_windows(
+        tiled_windows(subset(units, ~sends), court.buckets()),
+        tiled_windows(subset(units, sends), court.buckets(PREDICT) or BUCKETS),
+    )
 
 
 def _combine(court: Court, judged: Judged, windows: Windows, actor: I64, scores: F64) -> None:
@@ -162,9 +181,7 @@ def _combine(court: Court, judged: Judged, windows: Windows, actor: I64, scores:
     keys = [statistic.key for statistic in statistics]
     weights, decides = technique_weights(statistics), deciding(statistics)
     usable = np.array([key in court.usable for key in keys], np.bool_)
-    strata = np.array(stratum_names(scorer.log.log.operations) or ["other"])
-    first = scorer.log.log.operation[windows.rows[windows.bounds[:-1]]]
-    stratum = strata[np.maximum(first, 0)]
+    stratum = window_strata(scorer.log, windows)
     speaking = ~np.isnan(scores) & usable
     p = np.full(scores.shape, np.nan)
     technique = np.full((len(windows), len(TECHNIQUES)), np.nan)
@@ -182,7 +199,7 @@ def _combine(court: Court, judged: Judged, windows: Windows, actor: I64, scores:
         judged.levels.append(f"{level}, windows of {bucket}")
         judged.level[actor[rows]] = len(judged.levels) - 1
     judged.tested[actor] = size > 0
-    judged.bucket[actor] = windows.bucket
+    judged.bucket[actor] = np.where(size > 0, windows.bucket, 0)
     judged.windows = np.bincount(actor, minlength=count)
     judged.size[actor] = size
     judged.overall = cauchy_by_group(overall, actor, count)
@@ -225,6 +242,9 @@ def _table(court: Court, keys: Sequence[str], bucket: int, stratum: str) -> tupl
         table = court.baseline.columns(list(keys), bucket, court.stratum)
         return f"{court.stratum}s of ordinary actors", table
     own = court.baseline.size(bucket, stratum)
+    if stratum == PREDICT:
+        # Ranks among language traffic would mean nothing here: own stratum, or no comparison.
+        return "classifier calls", court.baseline.columns(list(keys), bucket, stratum)
     if own >= _STRATUM_LEAST and Promise.of(own, court.alpha).k:
         return f"{stratum} calls", court.baseline.columns(list(keys), bucket, stratum)
     return "all calls", court.baseline.columns(list(keys), bucket, ANY)

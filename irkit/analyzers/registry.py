@@ -34,8 +34,9 @@ class Statistic:
     Attributes:
         key: stable name inside baseline files, like ``D3.enumeration``.
         n_min: smallest window (queries) on which the statistic says anything.
-        needs: what must be there: ``prompts``, ``responses``, ``params`` in the log, a ``corpus``,
-            and ``subjects`` in it; ``times`` and ``addresses`` in the log.
+        needs: what must be there: ``prompts``, ``responses``, ``params``, ``vectors`` (rows sent to
+            a classifier), ``times`` and ``addresses`` in the log, a ``corpus``, and ``subjects`` in
+            it.
         weights: prior weight of the statistic in each technique's combination.
         least: smallest value that means anything; what lies below counts as nothing seen.  Most
             ordinary actors score exactly zero, so without it the smallest oddity that the
@@ -43,6 +44,7 @@ class Statistic:
         supporting: adds to a technique that another statistic points to, never decides one alone.
         per_query: whether a record's score is about that one query; where it is about the time
             around it, it neither dates an attack nor links actors.
+        corroborated: may decide a technique, but a finding that rests on it alone stays at tier C.
     """
 
     key: str
@@ -52,6 +54,7 @@ class Statistic:
     least: float = 0.0
     supporting: bool = False
     per_query: bool = True
+    corroborated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +65,13 @@ class Signature:
         key: stable name inside baseline files, like ``D7.sweep``.
         technique: what the pattern proves.
         title: one sentence for a report.
+        needs: what an actor must have sent to count among those who could have shown it.
     """
 
     key: str
     technique: Technique
     title: str
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

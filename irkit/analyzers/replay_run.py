@@ -26,7 +26,7 @@ from irkit.analyzers.findings import Found, select
 from irkit.analyzers.judge import Court, Judged, judge
 from irkit.analyzers.prompt_shape import mix
 from irkit.analyzers.registry import Registry, load_detectors
-from irkit.analyzers.scoring import Scorer
+from irkit.analyzers.scoring import PREDICT, Scorer
 from irkit.analyzers.sequences import BUCKETS, units_of
 from irkit.model import Progress, Stage, Technique, UnitKind
 
@@ -147,9 +147,16 @@ def _facts(
     missing = [
         statistic.key
         for _, statistic in court.scorer.statistics
-        if statistic.key not in court.usable
+        if statistic.key not in court.usable and not court.scorer.silence(statistic)
     ]
-    if missing:
+    classifier = int(court.scorer.log.has_vectors.sum())
+    if classifier and not any(base.size(b, PREDICT) for b in BUCKETS):
+        warnings.append(
+            f"{classifier:,} calls sent rows to a classifier; the calibration holds no such"
+            " traffic, so for them only patterns that need none are reported, no rank and no"
+            " promise: calibrate on clean months with irkit baseline"
+        )
+    elif missing:
         warnings.append("not calibrated, not used: " + ", ".join(missing))
     if moved["notable"]:
         warnings.append(

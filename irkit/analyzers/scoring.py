@@ -22,18 +22,39 @@ T = TypeVar("T")
 _COVERED = 0.5
 
 
+#: Stratum of calls that send rows to a classifier; never compared with language traffic.
+PREDICT = "predict"
+
+
 def stratum_names(operations: list[str]) -> list[str]:
     """Reduce logged operations to the calls that behave alike: chat, completion, other."""
     out = []
     for name in operations:
         lower = name.lower()
-        if "chat" in lower or "message" in lower or "converse" in lower:
+        if lower == PREDICT:
+            out.append(PREDICT)
+        elif "chat" in lower or "message" in lower or "converse" in lower:
             out.append("chat")
         elif "completion" in lower:
             out.append("completion")
         else:
             out.append("other")
     return out
+
+
+def window_strata(log: Features, windows: Windows) -> NDArray[np.str_]:
+    """Return the stratum of each window: what its first call is, or what most of it sends.
+
+    Rows sent to a classifier decide by majority, so that one call of another kind at the start
+    does not move a window to where nothing can be compared.
+    """
+    strata = np.array(stratum_names(log.log.operations) or ["other"])
+    first = log.log.operation[windows.rows[windows.bounds[:-1]]]
+    names = strata[np.maximum(first, 0)].astype("<U16")
+    vectors = windows.total(log.has_vectors) / windows.sizes >= _COVERED
+    names[~vectors & (names == PREDICT)] = "other"
+    names[vectors] = PREDICT
+    return names
 
 
 @dataclass(slots=True)
@@ -92,10 +113,12 @@ class Scorer:
         """Return which statistic has its inputs and enough queries in which window."""
         prompts = windows.total(self.log.has_prompts) / windows.sizes >= _COVERED
         params = windows.total(self.log.has_params) / windows.sizes >= _COVERED
+        vectors = windows.total(self.log.has_vectors) / windows.sizes >= _COVERED
         every = np.ones(len(windows), np.bool_)
         have = {
+            "vectors": vectors,
             "prompts": prompts,
-            "responses": every,
+            "responses": ~vectors,
             "params": params,
             "corpus": every & self.log.has_corpus,
             "subjects": every & self.log.has_subjects,
@@ -134,6 +157,8 @@ class Scorer:
             return "the log holds no times"
         if "addresses" in statistic.needs and not self.log.has_addresses:
             return "the log holds no client addresses"
+        if "vectors" in statistic.needs and not self.log.has_vectors.any():
+            return "the log holds no rows sent to a classifier"
         if "params" in statistic.needs and not self.log.has_params.any():
             return "the log does not hold request parameters"
         if "prompts" in statistic.needs and not self.log.has_prompts.any():

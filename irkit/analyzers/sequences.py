@@ -304,6 +304,26 @@ def units_of(log: QueryLog, kind: UnitKind, codes: I64 | None = None) -> Units:
     return Units(kind, unit, np.append(starts, len(rows)).astype(np.int64), rows)
 
 
+def subset(units: Units, chosen: Bools) -> Units:
+    """Return some of the actors."""
+    index = np.flatnonzero(chosen)
+    size = units.sizes[index]
+    bounds = np.concatenate([[0], np.cumsum(size)]).astype(np.int64)
+    take = np.repeat(units.bounds[index] - bounds[:-1], size) + np.arange(bounds[-1])
+    return Units(units.kind, units.code[index], bounds, units.rows[take])
+
+
+def joined_windows(one: Windows, other: Windows) -> Windows:
+    """Return the windows of both."""
+    return Windows(
+        np.concatenate([one.unit, other.unit]),
+        np.concatenate([one.bucket, other.bucket]),
+        np.concatenate([one.bounds, other.bounds[1:] + one.bounds[-1]]),
+        np.concatenate([one.rows, other.rows]),
+        np.concatenate([one.owner, other.owner + len(one)]),
+    )
+
+
 def whole_units(units: Units) -> Windows:
     """Return one window per actor, holding all its queries."""
     return Windows(
@@ -320,6 +340,8 @@ def tiled_windows(units: Units, buckets: Sequence[int]) -> Windows:
 
     The last window always ends at the actor's last query, so no query goes untested.
     """
+    if not len(units) or not len(buckets):
+        return whole_units(Units(units.kind, units.code[:0], units.bounds[:1] * 0, units.rows[:0]))
     sizes = units.sizes
     ordered = np.array(sorted(buckets), np.int64)
     place = np.searchsorted(ordered, sizes, side="right") - 1
