@@ -73,6 +73,10 @@ _RECOGNISERS: dict[str, str] = {
     "DeTaxIdRecognizer": r"(?:\d[ /]?){10}\d",
     "DeSocialSecurityRecognizer": r"\d{2} ?\d{6} ?[A-Z]",
     "MedicalLicenseRecognizer": r"[A-Z]{2}\d{7}",
+    "DeHealthInsuranceRecognizer": r"[A-Z]\d{9}",
+    "InPanRecognizer": r"[A-Z]{5}\d{4}[A-Z]",
+    "SgFinRecognizer": r"[STFGM]\d{7}[A-Z]",
+    "UsMbiRecognizer": r"\d[A-Z][0-9A-Z]\d-?[A-Z]",
 }
 #: Score from which a finding counts; Presidio's own default is to keep everything.
 MIN_SCORE = 0.4

@@ -26,7 +26,8 @@ SPECIAL = frozenset(
 _OF_ENTITY: dict[str, str] = {
     "EMAIL_ADDRESS": "contact", "PHONE_NUMBER": "contact", "IBAN_CODE": "financial",
     "CREDIT_CARD": "financial", "CRYPTO": "financial", "DATE_OF_BIRTH": "identity",
-    "UK_NINO": "identity", "UK_NHS": "health", "MEDICAL_LICENSE": "employment",
+    "UK_NINO": "identity", "UK_NHS": "health", "DE_HEALTH_INSURANCE": "health",
+    "US_MBI": "health", "UK_UPN": "child", "MEDICAL_LICENSE": "employment",
     "IP_ADDRESS": "online", "PASSPORT": "identity", "DRIVER_LICENSE": "identity",
     "GOVERNMENT_ID": "identity", "TAX_ID": "identity", "BANK_ACCOUNT": "financial",
 }  # fmt: skip
