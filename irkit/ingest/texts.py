@@ -68,11 +68,13 @@ class KnownTexts:
         if not len(ids):
             return np.zeros(0, np.int64)
         high, low = _halves(ids)
-        order = np.lexsort((low, high))
-        same = np.zeros(len(order), bool)
-        same[1:] = (np.diff(high[order]) == 0) & (np.diff(low[order]) == 0)
-        # lexsort is stable, so the first of equal ids is the first occurrence.
-        first = order[~same]
+        order = np.argsort(high, kind="stable")
+        same = high[order[1:]] == high[order[:-1]]
+        if same.any():
+            # Stable, so the first of equal ids is the first occurrence.
+            order = np.lexsort((low, high))
+            same = (np.diff(high[order]) == 0) & (np.diff(low[order]) == 0)
+        first = order[np.r_[True, ~same]]
         high, low = high[first], low[first]
         known = np.zeros(len(first), bool)
         clash = np.zeros(len(first), bool)
@@ -103,14 +105,18 @@ class KnownTexts:
     def _add(self, high: Halves, low: Halves) -> None:
         if not len(high):
             return
-        order = np.lexsort((low, high))
+        # Only the first halves need an order: where they are equal, the database settles it.  A
+        # stable sort of what consists of sorted runs takes hardly more than reading it.
+        order = np.argsort(high, kind="stable")
         self._runs.append((high[order], low[order]))
         # Merge runs of similar size, so that their number stays logarithmic.
         while len(self._runs) > 1 and 2 * len(self._runs[-1][0]) >= len(self._runs[-2][0]):
-            (high_a, low_a), (high_b, low_b) = self._runs[-2:]
-            high, low = np.concatenate([high_a, high_b]), np.concatenate([low_a, low_b])
-            order = np.lexsort((low, high))
-            self._runs[-2:] = [(high[order], low[order])]
+            low = np.concatenate([self._runs[-2][1], self._runs[-1][1]])
+            high = np.concatenate([self._runs[-2][0], self._runs[-1][0]])
+            del self._runs[-2:]
+            order = np.argsort(high, kind="stable")
+            low, high = low[order], high[order]
+            self._runs.append((high, low))
         if sum(len(run[0]) for run in self._runs) > self._limit:
             self._runs.clear()
             self.forgot = True
