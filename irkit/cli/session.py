@@ -70,6 +70,7 @@ class Session:
             BarColumn(),
             TextColumn("{task.percentage:>3.0f}%"),
             TimeRemainingColumn(),
+            TextColumn("{task.fields[rate]}", markup=False),
             TextColumn("{task.fields[note]}", markup=False),
         )
         with Progress(*columns, console=console, transient=True) as bars:
@@ -77,15 +78,30 @@ class Session:
 
             def show(step: Any) -> None:
                 if step.stage not in tasks:
-                    tasks[step.stage] = bars.add_task(step.stage.value, total=None, note="")
+                    tasks[step.stage] = bars.add_task(
+                        step.stage.value, total=None, note="", rate=""
+                    )
                 bars.update(
                     tasks[step.stage],
                     completed=step.done,
                     total=step.total or None,
                     note=step.note[:40],
+                    rate=pace(bars.tasks[tasks[step.stage]].speed, step.unit),
                 )
 
             yield show
+
+
+def pace(speed: float | None, unit: str) -> str:
+    """Return how fast work goes on, in words; nothing while that is unknown.
+
+    Args:
+        speed: units per second.
+        unit: what is counted; bytes are told as megabytes.
+    """
+    if speed is None:
+        return ""
+    return f"{speed / 1e6:,.0f} MB/s" if unit == "bytes" else f"{speed:,.0f} {unit}/s"
 
 
 def common(function: F) -> F:

@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from irkit.case import Case
+from irkit.engine.local import OrderedMap, read_ahead
 from irkit.errors import IrkitError
 from irkit.ingest.block import NO_GUESS, Block, Guess, Step, blocks
 from irkit.ingest.coverage import describe
@@ -27,7 +28,6 @@ from irkit.ingest.lines import BLOCK
 from irkit.ingest.linking import link
 from irkit.ingest.load import Loader
 from irkit.ingest.mapping import load_mapping
-from irkit.ingest.parallel import OrderedMap, read_ahead
 from irkit.ingest.project import Projected, Projector
 from irkit.ingest.registry import Registry, registry
 from irkit.ingest.report import MAX_REPORTS, IngestReport, SourceReport

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from irkit.case import Case
 from irkit.ingest.entries import Digests, as_hex, rows_of
 
-#: Known ids kept in memory (16 bytes each); beyond it duplicates are removed by the database.
-MAX_KNOWN = 24_000_000
+#: Known ids kept in memory (16 bytes each, twice that while runs are merged); beyond it duplicates
+#: are removed by the database.
+MAX_KNOWN = 8_000_000
 _LOAD = 1 << 18
 
 Halves = NDArray[np.uint64]
