@@ -30,6 +30,7 @@ from irkit.ingest.containers import (
     read_head,
     sniff,
 )
+from irkit.ingest.delta import TableFile
 from irkit.ingest.documents import DocumentSplitter
 from irkit.ingest.entries import RAW_CAP, Chunk, Reason, empty_chunk, reject
 from irkit.ingest.lines import BLOCK, LineSplitter, transcode
@@ -119,6 +120,7 @@ class SourceReader:
         notes: what a reader of the case should know about this file.
         parts: members of an archive, the first :data:`MAX_LISTED`.
         members: their number.
+        table: what a Delta table's log says of the file, if it is part of one.
         damaged: not everything in the file could be read out of its container.
     """
 
@@ -132,6 +134,7 @@ class SourceReader:
     parts: list[Part] = field(default_factory=list)
     members: int = 0
     damaged: bool = False
+    table: TableFile | None = None
     _stream: ByteStream | None = None
     _last_entry: int = 0
     _base: int = 0
@@ -141,6 +144,12 @@ class SourceReader:
     def consumed(self) -> int:
         """Bytes read from disk so far."""
         return self._stream.consumed if self._stream else 0
+
+    @property
+    def kind(self) -> str | None:
+        """What a file without log entries is to its Delta table."""
+        skipped = self.table is not None and self.table.kind in ("delta_log", "delta_removed")
+        return self.table.kind if self.table is not None and skipped else None
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield all entries; the damage of a container comes last, as a quarantine row."""
@@ -169,12 +178,19 @@ class SourceReader:
         self._stream = stream
         self._budget = Budget(max(BOMB_FLOOR, ratio * self.path.stat().st_size))
         self.container = stream.container
+        if self.table is not None and self.table.note:
+            self.notes += (self.table.note,)
+        if self.table is not None and self.table.kind != "delta_live":
+            if self.table.kind == "delta_refused":
+                refused = Damage("unknown_format", self.table.note)
+                yield self._set_aside(refused, self.table.note)
+            return
         if stream.container is Container.FOREIGN:
             head = read_head(self.path, RAW_CAP)
             yield rows.whole_file(self.source_id, self.path, self.sha256, stream.name, head)
         elif stream.container is Container.PARQUET:
             self.framing = Framing.PARQUET
-            yield from rows.parquet_chunks(self.source_id, self.path, ratio)
+            yield from rows.parquet_chunks(self.source_id, self.path, ratio, self.table)
         elif stream.container is Container.ZIP:
             yield from self._archive(zip_members(self.path), "", 1)
         else:

@@ -307,7 +307,7 @@ class _Run:
             "item": source.item,
             "container": source.reader.container.value,
             "framing": source.reader.framing.value,
-            "format": (top if share >= ACCEPT else "mixed") if total else None,
+            "format": (top if share >= ACCEPT else "mixed") if total else source.reader.kind,
             "format_confidence": round(confidence, 4),
             "votes": json.dumps(votes, sort_keys=True),
             "parser_version": PARSER_VERSION,

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from irkit.ingest.delta import TableFile
 from irkit.ingest.entries import (
     NO_OFFSET,
     Chunk,
@@ -238,13 +239,16 @@ def _decoded(
     return pa.table(columns, names=table.column_names), numbers[keep], rejects
 
 
-def parquet_chunks(source_id: int, path: Path | io.BytesIO, max_ratio: int) -> Iterator[Chunk]:
+def parquet_chunks(
+    source_id: int, path: Path | io.BytesIO, max_ratio: int, part: TableFile | None = None
+) -> Iterator[Chunk]:
     """Yield the rows of a Parquet file in bounded batches.
 
     Args:
         source_id: the source.
         path: the file, or its bytes where it was inside an archive.
         max_ratio: uncompressed size over file size above which the file is a suspected bomb.
+        part: what a Delta table's log says of the file; deleted rows are left out.
     """
     entry = 1
     con = _engine()
@@ -266,6 +270,8 @@ def parquet_chunks(source_id: int, path: Path | io.BytesIO, max_ratio: int) -> I
             table = pa.Table.from_batches([batch])
             numbers = np.arange(entry, entry + len(table), dtype=np.int64)
             entry += len(table)
+            if part is not None:
+                table, numbers = _of_table(table, numbers, part)
             yield _as_chunk(con, source_id, table, numbers, [])
     except (pa.ArrowException, OSError, ValueError, duckdb.Error):
         yield damage(
@@ -273,6 +279,20 @@ def parquet_chunks(source_id: int, path: Path | io.BytesIO, max_ratio: int) -> I
         )
     finally:
         con.close()
+
+
+def _of_table(
+    table: pa.Table, numbers: np.ndarray[tuple[int], np.dtype[np.int64]], part: TableFile
+) -> tuple[pa.Table, np.ndarray[tuple[int], np.dtype[np.int64]]]:
+    """Give rows the names and constant columns of their Delta table; leave deleted ones out."""
+    if part.gone is not None:
+        keep = ~np.isin(numbers - 1, part.gone)
+        table, numbers = table.filter(pa.array(keep)), numbers[keep]
+    table = table.rename_columns([part.names.get(name, name) for name in table.column_names])
+    for name, value in part.values.items():
+        if name not in table.column_names:
+            table = table.append_column(name, pa.array([value] * len(table), pa.string()))
+    return table, numbers
 
 
 def whole_file(source_id: int, path: Path, sha256: str, name: str, head: bytes) -> Chunk:

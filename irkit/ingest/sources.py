@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from irkit.case import Case
 from irkit.errors import UsageError
+from irkit.ingest.delta import reread_changed, table_files
 from irkit.ingest.detect import Verdict
 from irkit.ingest.framing import SourceReader
 from irkit.ingest.load import Tally
@@ -74,6 +75,8 @@ class Sources:
             missing = [number for number in ids if number not in known]
             if missing:
                 raise UsageError(f"no evidence source {missing[0]} in {case.path}")
+        self._tables = table_files(case)
+        reread_changed(case, self._tables)
         case.con.execute(_PENDING, {"ids": ids, "stage": Stage.INGEST.value, "inputs": inputs})
         self._case = case
         self._pending: pa.Table = case.con.execute(
@@ -120,7 +123,9 @@ class Sources:
             sha256=sha256,
             size=int(str(row["bytes"])),
             item=f"{sha256}:{path}",
-            reader=SourceReader(source_id, where, sha256, self._case.settings),
+            reader=SourceReader(
+                source_id, where, sha256, self._case.settings, table=self._tables.get(source_id)
+            ),
         )
 
 
