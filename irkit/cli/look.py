@@ -10,7 +10,7 @@ import click
 
 from irkit.cli.group import cli
 from irkit.cli.session import PATH, Session, common, pass_session, plain, reading, screens, writing
-from irkit.cli.text import entry_text, next_text, summary_text, table
+from irkit.cli.text import entry_text, formats_text, next_text, summary_text, table
 from irkit.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -321,7 +321,8 @@ def list_(session: Session, what: str) -> None:
     from irkit import flow
 
     rows, warnings = flow.catalogue(what)
-    session.emit(rows, "\n\n".join(entry_text(row) for row in rows))
+    plainly = formats_text(rows) if what == "formats" else None
+    session.emit(rows, plainly or "\n\n".join(entry_text(row) for row in rows))
     for warning in warnings:
         session.say(f"warning: {warning}")
 

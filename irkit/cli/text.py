@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import textwrap
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -11,26 +13,147 @@ if TYPE_CHECKING:
     from irkit.case import Case
 
 
+#: Most files that a table on a terminal names; JSON output names all.
+_MOST_FILES = 500
+_MOST_REASONS = 40
+
+
 def source_rows(case: Case) -> list[dict[str, Any]]:
-    """Return how each evidence file was read."""
-    names = ("file", "format", "entries", "records", "blanks", "quarantined", "state")
+    """Return how each evidence file was read, and why entries of it were set aside."""
+    names = (
+        *("calls", "file", "format", "entries", "records", "blanks", "quarantined", "state"),
+        *("confidence", "container", "framing", "first", "last", "note"),
+    )
+    reasons: dict[int, list[dict[str, Any]]] = {}
+    for source_id, code, text, number in case.rows(
+        "SELECT source_id, error_code, min(error_text), count(*) FROM quarantine"
+        " GROUP BY source_id, error_code ORDER BY source_id, count(*) DESC, error_code"
+    ):
+        reasons.setdefault(int(source_id), []).append(
+            {"code": code, "text": text, "entries": int(number)}
+        )
     rows = case.rows(
-        "SELECT original_path, format, entries, records, blanks, quarantined, state"
+        "SELECT source_id, capability->'$.formats', (capability->>'$.rows')::BIGINT,"
+        " original_path, format, entries, records, blanks, quarantined, state,"
+        " format_confidence, container, framing, min_event_time, max_event_time, note"
         " FROM evidence_source ORDER BY source_id"
     )
-    return [dict(zip(names, (Path(row[0]).name, *row[1:]), strict=True)) for row in rows]
+    return [
+        {
+            **dict(zip(names, (row[2] or 0, Path(row[3]).name, *row[4:]), strict=True)),
+            "first": _instant(row[13]),
+            "last": _instant(row[14]),
+            "formats": json.loads(row[1]) if row[1] else {},
+            "reasons": reasons.get(int(row[0]), []),
+        }
+        for row in rows
+    ]
+
+
+def _instant(value: datetime | None) -> str | None:
+    return None if value is None else value.isoformat() + "Z"
 
 
 def sources_text(rows: list[dict[str, Any]]) -> str:
-    """Return the table of evidence files."""
-    head = f"{'file':<36} {'format':<20} {'entries':>9} {'records':>9} {'blank':>6} {'quarant.':>8}"
-    lines = [head]
+    """Return the table of evidence files, then what was set aside and why; 100 columns wide."""
+    head = f"{'file':<26} {'format':<23} {'sure':>4} {'calls':>8} {'aside':>6}  span (UTC)"
+    lines = [head, *(_source_line(row) for row in rows[:_MOST_FILES])]
+    if len(rows) > _MOST_FILES:
+        lines.append(f"... and {len(rows) - _MOST_FILES:,} more files; --json names all")
+    told = [line for row in rows for line in _aside_lines(row)]
+    if told:
+        lines += ["", "Set aside, or worth knowing:", *told[:_MOST_REASONS]]
+        if len(told) > _MOST_REASONS:
+            lines.append(f"  ... and {len(told) - _MOST_REASONS:,} more; --json names all")
+    sums = {
+        name: sum(row[name] or 0 for row in rows)
+        for name in ("entries", "records", "blanks", "quarantined", "calls")
+    }
     lines += [
-        f"{row['file'][:36]:<36} {str(row['format'] or '?')[:20]:<20} {row['entries'] or 0:>9,}"
-        f" {row['records'] or 0:>9,} {row['blanks'] or 0:>6,} {row['quarantined'] or 0:>8,}"
-        for row in rows
+        "",
+        f"{len(rows):,} {'file' if len(rows) == 1 else 'files'}: {sums['entries']:,} entries ="
+        f" {sums['records']:,} read + {sums['blanks']:,} blank"
+        f" + {sums['quarantined']:,} set aside; {sums['calls']:,} calls",
     ]
     return "\n".join(lines)
+
+
+def _source_line(row: Mapping[str, Any]) -> str:
+    kind = str(row["format"] or "") or ("not recognised" if row["quarantined"] else "empty")
+    share = row["confidence"]
+    sure = f"{share:.0%}" if row["format"] and share is not None else "-"
+    return (
+        f"{_shortened(row['file'], 26):<26} {kind[:23]:<23} {sure:>4} {row['calls'] or 0:>8,}"
+        f" {row['quarantined'] or 0:>6,}  {_span(row['first'], row['last'])}"
+    ).rstrip()
+
+
+def _aside_lines(row: Mapping[str, Any]) -> list[str]:
+    """Return sentences on one file: what it is mixed of, what was set aside, what is damaged."""
+    name = _shortened(row["file"], 26)
+    lines = []
+    if row["format"] == "mixed":
+        lines.append("is a mix of " + ", ".join(f"{k} {v:,}" for k, v in row["formats"].items()))
+    lines += [f"{reason['entries']:,} x {reason['text']}" for reason in row["reasons"]]
+    if row["note"]:
+        lines.append(str(row["note"]))
+    wrap = textwrap.TextWrapper(100, initial_indent=f"  {name:<26} ", subsequent_indent=" " * 29)
+    return ["\n".join(wrap.wrap(line)) for line in lines]
+
+
+def _shortened(text: str, width: int) -> str:
+    """Return a text with its middle left out, so that suffixes stay readable."""
+    if len(text) <= width:
+        return text
+    tail = width // 2 - 1
+    return f"{text[: width - tail - 2]}..{text[-tail:]}"
+
+
+def _span(first: str | None, last: str | None) -> str:
+    if first is None or last is None:
+        return "no time"
+    day, begun = first[:10], first[11:16]
+    if last[:16] == first[:16]:
+        return f"{day} {begun}"
+    return f"{day} {begun} to {last[11:16]}" if last[:10] == day else f"{day} to {last[:10]}"
+
+
+def formats_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the matrix of log formats, then what each is and never tells; 100 columns wide."""
+    known = [row for row in rows if "fields" in row]
+    width = max((len(row["id"]) for row in known), default=0)
+    names = list(known[0]["fields"]) if known else []
+    shown = {"yes": "yes", "partly": "part", "no": "-"}
+    lines = [" " * width + "".join(f" {_HEADS.get(name, name)[:6]:<6}" for name in names).rstrip()]
+    lines += [
+        (
+            f"{row['id']:<{width}}" + "".join(f" {shown[row['fields'][name]]:<6}" for name in names)
+        ).rstrip()
+        for row in known
+    ]
+    lines += [
+        "",
+        "yes: told; part: only in part, if configured, or by some producers; -: never.",
+        "key: credential; addr: address; sess: session; logpr: log probabilities; delay: latency.",
+        "",
+    ]
+    wrap = textwrap.TextWrapper(100, initial_indent="    ", subsequent_indent="      ")
+    for row in rows:
+        lines.append(f"{row['id']}  {row.get('title', '')}")
+        for key in ("never_tells", "unconfirmed", "source", "problem"):
+            if row.get(key):
+                lines += wrap.wrap(f"{key.replace('_', ' ')}: {row[key]}")
+        lines.append("")
+    return "\n".join(lines[:-1])
+
+
+_HEADS = {
+    "credential": "key",
+    "address": "addr",
+    "session": "sess",
+    "logprobs": "logpr",
+    "latency": "delay",
+}
 
 
 def preview_text(preview: Any) -> str:

@@ -48,6 +48,10 @@ class Container(StrEnum):
     FOREIGN = "foreign"
 
 
+#: Kinds of files that hold no log at all, and what to do with those that may hold one.
+NO_LOGS = ("image", "program", "PDF document")
+UNPACK = "unpack it and preserve what it holds"
+
 _MAGIC: tuple[tuple[bytes, Container, str], ...] = (
     (b"\x1f\x8b", Container.GZIP, "gzip"),
     (b"\x28\xb5\x2f\xfd", Container.ZSTD, "zstd"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 from collections.abc import Generator, Iterable, Iterator
 
@@ -53,6 +54,9 @@ class DocumentSplitter:
         started = not self._array
         wanted = self._block
         for piece in iterator:
+            if not self._base and not held and piece.startswith(codecs.BOM_UTF8):
+                self._base = len(codecs.BOM_UTF8)
+                piece = piece[self._base :]
             held += piece
             if not started and (text := held.lstrip(_GLUE)):
                 # The outer bracket is not part of any entry.

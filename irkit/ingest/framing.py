@@ -23,7 +23,9 @@ from irkit.ingest.archives import (
 from irkit.ingest.containers import (
     BOMB_FLOOR,
     MAX_WHOLE,
+    NO_LOGS,
     PIECE,
+    UNPACK,
     ByteStream,
     Container,
     Damage,
@@ -217,7 +219,8 @@ class SourceReader:
                 pass
             return
         if container is Container.FOREIGN:
-            words = f"{kind}: unpack it and preserve what it holds"
+            advice = "no log" if kind in NO_LOGS else UNPACK
+            words = f"{kind}: {advice}"
             yield self._set_aside(Damage("unknown_format", words), words, raw=head)
             for _ in whole:
                 pass

@@ -46,6 +46,7 @@ REQUEST_RESPONSE = Format(
         "content_state": "'absent'",
     },
     failures_logged=True,
+    coverage="ppnynnnnnyy",
 )
 
 GATEWAY = Format(
@@ -101,6 +102,8 @@ GATEWAY = Format(
         ),
     },
     failures_logged=True,
+    coverage="yynyyypppyy",
+    unconfirmed="That bodies are cut at 8,192 bytes by default.",
 )
 
 LLM = Format(
@@ -147,6 +150,8 @@ LLM = Format(
     },
     part_order="$.SequenceNumber",
     part_fields=("$.RequestMessages", "$.ResponseMessages"),
+    coverage="nnnynyypynn",
+    unconfirmed="The largest message that is logged, and its exact JSON.",
 )
 
 FORMATS = (REQUEST_RESPONSE, GATEWAY, LLM)

@@ -41,6 +41,7 @@ OPENAI_OUT = Format(
     },
     failures_logged=True,
     answers_of="openai_batch_in",
+    coverage="nnnpnnyyyyn",
 )
 
 OPENAI_IN = Format(
@@ -72,6 +73,7 @@ OPENAI_IN = Format(
         ),
         "record_kind": "'content_only'",
     },
+    coverage="nnnnyynnnnn",
 )
 
 ANTHROPIC_OUT = Format(
@@ -99,6 +101,8 @@ ANTHROPIC_OUT = Format(
         "outcome": "CASE kind WHEN 'succeeded' THEN 'ok' ELSE 'error' END",
     },
     failures_logged=True,
+    coverage="nnnnnnynyyn",
+    unconfirmed="Results of types other than succeeded.",
 )
 
 BEDROCK_OUT = Format(
@@ -123,6 +127,8 @@ BEDROCK_OUT = Format(
     json_paths={"request": "$.modelInput", "response": "$.modelOutput"},
     columns={"provider": "'aws.bedrock'"},
     failures_logged=True,
+    coverage="nnnnyyypppn",
+    unconfirmed="The output member modelOutput.",
 )
 
 FORMATS = (OPENAI_OUT, OPENAI_IN, ANTHROPIC_OUT, BEDROCK_OUT)

@@ -70,4 +70,9 @@ FORMAT = Format(
         "warning": f"CASE WHEN {_EXTERNAL} THEN 'body_in_separate_object' END",
     },
     failures_logged=True,
+    coverage="yppyyyypypp",
+    unconfirmed=(
+        "Titan, Llama, Mistral and Nova bodies, how large bodies are named, and the wrappers that"
+        " CloudWatch Logs puts around records."
+    ),
 )

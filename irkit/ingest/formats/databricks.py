@@ -57,4 +57,9 @@ FORMAT = Format(
         ),
     },
     sampled=True,
+    coverage="pnnyyyyyyyy",
+    unconfirmed=(
+        "All columns come from third parties; those of the newest tables (event_time,"
+        " invocation_id) and of the oldest ones are incomplete."
+    ),
 )

@@ -60,4 +60,6 @@ FORMAT = Format(
         ),
     },
     failures_logged=True,
+    coverage="pnpyyyyyyyy",
+    unconfirmed="How sessions are named in properties, and the export's wrapper.",
 )

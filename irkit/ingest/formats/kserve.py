@@ -64,6 +64,8 @@ BLOB = Format(
     columns=_columns(payloads.unpacked("packed", "true"), "ends_with(kind, '.request')"),
     failures_logged=False,
     answers_of="kserve_blob",
+    coverage="ppnppyypppn",
+    unconfirmed="Header names in metadata; Parquet and CSV batches have no time.",
 )
 
 CLOUD_EVENTS = Format(
@@ -95,6 +97,8 @@ CLOUD_EVENTS = Format(
     ),
     failures_logged=False,
     answers_of="cloudevents_inference",
+    coverage="nnnypyypppn",
+    unconfirmed="What a given sink writes: the structured form is one of many.",
 )
 
 FORMATS = (BLOB, CLOUD_EVENTS)

@@ -86,6 +86,7 @@ SLP = Format(
     failures_logged=True,
     truncated_by=("litellm_truncated",),
     redacted_as=("redacted-by-litellm",),
+    coverage="yyyyyyyyyyy",
 )
 
 SPEND_LOGS = Format(
@@ -155,6 +156,7 @@ SPEND_LOGS = Format(
     failures_logged=True,
     truncated_by=("litellm_truncated",),
     redacted_as=("redacted-by-litellm",),
+    coverage="yyyyppppyyy",
 )
 
 FORMATS = (SLP, SPEND_LOGS)

@@ -158,4 +158,5 @@ FORMAT = Format(
             "coalesce(TRY_CAST(latency_ms AS DOUBLE), TRY_CAST(latency_s AS DOUBLE) * 1000)"
         ),
     },
+    coverage="ppppyyyyypp",
 )

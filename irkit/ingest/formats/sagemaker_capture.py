@@ -53,4 +53,6 @@ FORMAT = Format(
     },
     sampled=True,
     failures_logged=False,
+    coverage="nnnypyyppnn",
+    unconfirmed="How labels are captured, and what language models put into data.",
 )
