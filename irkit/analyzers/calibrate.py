@@ -135,9 +135,10 @@ def gpd_p(ordered: F64, scores: F64) -> F64:
     """Extrapolate p-values beyond the largest ordinary score (NaN where that is not allowed).
 
     A generalised Pareto tail above the 95 % quantile, fitted by probability-weighted moments
-    (Hosking and Wallis 1987); only for 2,000 or more ordinary scores, never below ``0.1 / N``, and
-    never below the tail's own start.  Such tails fire more often than they say (twice the nominal
-    rate at 500 scores), so they are shown beside a conformal p-value and decide nothing.
+    (Hosking and Wallis 1987); only for 2,000 or more ordinary scores, never below ``0.1 / N``.
+    Such tails fire more often than they say: on halves of irkit's own calibration, at a nominal
+    1e-4, 3.9 times as often with 2,000 ordinary actors and 1.4 times with 9,000 (at 1e-3, where
+    ranks suffice, 1.0 to 1.2 times).  They are shown beside a conformal p-value and decide nothing.
 
     Args:
         ordered: ordinary scores, ascending.

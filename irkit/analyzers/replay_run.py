@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,8 @@ from irkit.analyzers.sequences import BUCKETS, units_of
 from irkit.model import Progress, Stage, Technique, UnitKind
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from irkit.case import Case
 
 ProgressCallback = Callable[[Progress], None]
@@ -109,6 +112,7 @@ def replay(
         case.append("membership_guess", guesses)
         case.append("query_evidence", evidence)
         case.append("finding", findings)
+        facts["incident"] = _incident(findings)
         case.append("calibration", _calibration(facts))
     note(4, 4, "done")
     return ReplayReport(
@@ -212,6 +216,31 @@ def _facts(
             for t in Technique
         },
         "warnings": warnings,
+    }
+
+
+def _incident(findings: pl.DataFrame) -> dict[str, str | None]:
+    """Date the incident over its flagged actors: the earliest that any of them allows.
+
+    ``start`` is the earliest lower end of an onset's interval or complete certain pattern, because
+    a notification must not begin too late; the rest says what it was chosen from.
+    """
+    import polars as pl
+
+    flagged = findings.filter(pl.col("tier").is_in(["A", "B"]))
+    least = {
+        name: flagged[column].min()
+        for name, column in (
+            *(("onset", "onset"), ("onset_low", "onset_low"), ("first_anchor", "pattern_at")),
+            *(("first_seen", "first_seen"), ("last_seen", "last_seen")),
+        )
+    }
+    least["last_seen"] = flagged["last_seen"].max()
+    known = [at for at in (least.pop("onset_low"), least["first_anchor"]) if at is not None]
+    least["start"] = min(known, default=None)
+    return {
+        name: f"{at.isoformat(timespec='milliseconds')}Z" if isinstance(at, datetime) else None
+        for name, at in sorted(least.items())
     }
 
 

@@ -37,6 +37,7 @@ def timeline(case: Case, facts: Facts, result: Assessment) -> list[Row]:
     window = exposed.window(case)
     add(window.first, "first response with exposed data", "breach", "inference logs")
     add(window.last, "last response with exposed data", "breach", "inference logs")
+    add(exposed.incident_start(case), "earliest possible start of the attack", "breach", "findings")
     for f in exposed.listed(exposed.findings(case))[:12]:
         what = f"{f.technique.replace('_', ' ')} by {f.unit_kind.replace('_', ' ')} " + short(
             f.unit

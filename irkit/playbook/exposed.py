@@ -75,6 +75,14 @@ def window(case: Case) -> Window:
     return Window(utc(row[0]), utc(row[1]), *numbers)
 
 
+def incident_start(case: Case) -> datetime | None:
+    """Return the earliest that any flagged actor's behaviour may have begun."""
+    found = case.rows(
+        "SELECT least(min(onset_low), min(pattern_at)) FROM finding WHERE tier IN ('A', 'B')"
+    )
+    return utc(found[0][0])
+
+
 def other_text(case: Case) -> int:
     """Responses that repeat training text about nobody: no personal data, but worth knowing."""
     row = case.rows(

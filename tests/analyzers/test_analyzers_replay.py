@@ -194,6 +194,23 @@ def test_the_end_and_the_complete_pattern_lie_inside_the_attack(world, kind):
         assert json.loads(found["stretches"])
 
 
+def test_the_incident_begins_with_the_earliest_flagged_actor(world):
+    case, _, _, _ = world
+    incident = json.loads(case.rows("SELECT value FROM calibration WHERE key = 'incident'")[0][0])
+    low, anchor, onset, last = case.rows(
+        "SELECT min(onset_low), min(pattern_at), min(onset), max(last_seen) FROM finding"
+        " WHERE tier IN ('A', 'B')"
+    )[0]
+
+    def told(at):
+        return at.isoformat(timespec="milliseconds") + "Z"
+
+    assert incident["start"] == told(min(low, anchor))
+    assert incident["onset"] == told(onset)
+    assert incident["first_anchor"] == told(anchor)
+    assert incident["last_seen"] == told(last)
+
+
 def test_the_query_that_completes_a_pattern_is_exact(world):
     """Ten documents continued verbatim: the tenth one completes it."""
     case, _, _, _ = world
