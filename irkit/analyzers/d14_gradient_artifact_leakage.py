@@ -64,7 +64,8 @@ class GradientArtifactLeakage:
         threshold_source="arithmetic; cosine 0.99 for a record",
         cost="one pass over each array",
         known_false_positives=(
-            "a weighted mean of several records where the output has two classes",
+            "a weighted mean of several records where the output has two classes, or where an"
+            " untrained model treats records of one class alike",
             "records that are alike in all their values",
         ),
         atlas=TECHNIQUE_TAGS[Technique.DATA_RECONSTRUCTION].atlas,

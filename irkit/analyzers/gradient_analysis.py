@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irkit.analyzers import gradient_model, gradient_protect
-from irkit.analyzers.gradient_files import Artifact
+from irkit.analyzers.gradient_files import Artifact, Meta
 from irkit.analyzers.gradient_invert import F64, Labels, invert, labels, tokens, vectors
 from irkit.analyzers.gradient_layers import Layer, layers
 
@@ -35,6 +35,7 @@ NOT_COMPUTED = (
 )
 
 Array = NDArray[Any]
+_NOISE = "noise of standard deviation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,22 +118,22 @@ def analyse(artifact: Artifact, sent: Artifact | None = None) -> Analysis:
         bias = artifact.load(layer.bias)
         if weight is None or bias is None:
             continue
-        rank, exact = _dense(layer, weight, bias, imprints.get(layer.name), small_head, sigma, out,
-                             meta.batch, meta.steps or 1)  # fmt: skip
+        made = imprints.get(layer.name)
+        rank, exact = _dense(layer, weight, bias, made, small_head, sigma, out, meta)
         bound = max(bound, rank)
         whole, inner = whole or (exact and layer.first), inner or exact
+    if sigma and inner:
+        out.detail["protection"]["noise_sigma"] = None
+        out.sentences = [words for words in out.sentences if not words.startswith(_NOISE)]
+        sigma = 0.0
+    noisy = bool(sigma)
     if bound and not sigma:
-        out.detail["batch_at_least"] = bound
-        out.sentences.append(
-            "the gradient has rank 1: it is that of a single record, or of records alike"
-            if bound == 1
-            else f"at least {bound} different records stand behind it (numerical rank)"
-        )
+        noisy = _rank_words(out, bound, meta)
     if whole:
         out.outcome = EXACT
     elif told is not None or words or inner:
         out.outcome = PARTIAL
-    elif sigma:
+    elif noisy:
         out.outcome = PROTECTED
     else:
         out.sentences.append(
@@ -140,6 +141,27 @@ def analyse(artifact: Artifact, sent: Artifact | None = None) -> Analysis:
             " still reconstruct records, and were not run"
         )
     return out
+
+
+def _rank_words(out: Analysis, bound: int, meta: Meta) -> bool:
+    """Say what the rank tells; True where it can only come from noise."""
+    most = meta.batch * (meta.clients or 1) if meta.batch and (meta.steps or 1) == 1 else None
+    if most is not None and bound > most:
+        out.sentences.append(
+            f"its numerical rank, {bound}, is more than the {most:,} records stated can make: noise"
+            " was added, or the statement is wrong"
+        )
+        return True
+    full = any(layer["rank_full"] and layer["rank"] == bound for layer in out.detail["layers"])
+    out.detail["batch_at_least"] = bound
+    if bound == 1:
+        words = "the gradient has rank 1: it is that of a single record, or of records alike"
+    elif full:
+        words = f"its rank is full ({bound}): at least so many records stand behind it, or noise"
+    else:
+        words = f"at least {bound} different records stand behind it (numerical rank)"
+    out.sentences.append(words)
+    return False
 
 
 def tampering(artifact: Artifact) -> Analysis:
@@ -193,8 +215,7 @@ def _protection(
         )
     if sigma:
         out.sentences.append(
-            f"noise of standard deviation {sigma:.3g} lies on all layers alike"
-            " (differential privacy, or the like)"
+            f"{_NOISE} {sigma:.3g} lies on all layers alike (differential privacy, or the like)"
         )
     elif any(one.zero_rows for one in floors):
         out.sentences.append("rows that are exactly zero prove that no noise was added")
@@ -278,16 +299,17 @@ def _dense(
     small_head: bool,
     sigma: float,
     out: Analysis,
-    batch: int | None,
-    steps: int,
+    meta: Meta,
 ) -> tuple[int, bool]:
     """Invert one layer; returns its rank and whether it gives vectors away for certain."""
+    batch, steps = meta.batch, meta.steps or 1
     coarse = weight.dtype == np.float32 and bool(
         (np.asarray(bias, np.float32) == np.asarray(bias, np.float16)).all()
     )
-    result = invert(weight, bias, coarse=coarse)
+    result = invert(weight, bias, coarse=coarse, delta=meta.kind == "delta")
     where = "records" if layer.first else "inputs of the layer, not the records themselves"
-    sure = [] if sigma else list(result.groups)
+    # Neurons that agree to the last digits prove that no noise lies on them.
+    sure = [] if sigma and coarse else list(result.groups)
     # Two neurons of a layer of two are each other's negative, whatever the batch.
     if layer.outputs <= _SMALL_HEAD and batch != 1:
         sure = []

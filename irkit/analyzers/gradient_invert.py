@@ -21,8 +21,11 @@ I64 = NDArray[np.int64]
 MOST_ROWS = 1024
 #: Bytes of a block of columns in double precision.
 _BLOCK = 64 << 20
-#: Relative distance within which two neurons' ratios are one and the same vector.
-_SAME = {np.dtype(np.float64): 1e-5, np.dtype(np.float32): 1e-3}
+#: Relative distance within which two neurons' ratios are one and the same vector: somewhat more
+#: than rounding leaves.  A delta is a difference of weights, which rounds far more than a gradient;
+#: wider limits would take means of records that the model treats nearly alike for a record.
+_SAME = {np.dtype(np.float64): 1e-7, np.dtype(np.float32): 3e-5}
+_SAME_DELTA = {np.dtype(np.float64): 1e-5, np.dtype(np.float32): 1e-3}
 _SAME_COARSE = 2e-2
 #: Share of the largest bias gradient below which a neuron counts as inactive.
 _ACTIVE = 1e-7
@@ -76,7 +79,11 @@ def gram(weight: NDArray[np.generic], rows: I64) -> F64:
 
 
 def invert(
-    weight: NDArray[np.generic], bias: NDArray[np.generic], *, coarse: bool = False
+    weight: NDArray[np.generic],
+    bias: NDArray[np.generic],
+    *,
+    coarse: bool = False,
+    delta: bool = False,
 ) -> Inversion:
     """Compare the ratios ``gW[j] / gb[j]`` of a dense layer's neurons.
 
@@ -84,13 +91,15 @@ def invert(
         weight: gradient of the weight, shape ``(neurons, inputs)``.
         bias: gradient of the bias, shape ``(neurons,)``.
         coarse: the values are rounded (half precision, quantised), so agreement is looser.
+        delta: the values are differences of weights.
     """
     g_b = np.asarray(bias, np.float64)
     size = np.abs(g_b)
     top = float(size.max(initial=0.0))
     active = np.flatnonzero(size > _ACTIVE * top) if top > 0 else np.zeros(0, np.int64)
     rows = active[np.argsort(-size[active], kind="stable")][:MOST_ROWS]
-    tolerance = _SAME_COARSE if coarse else _SAME.get(weight.dtype, 1e-5)
+    same = _SAME_DELTA if delta else _SAME
+    tolerance = _SAME_COARSE if coarse else same.get(weight.dtype, 1e-5)
     if not len(rows):
         return Inversion(rows, 0, 0, 0.0, False, (), (), tolerance)
     inner = gram(weight, rows)
