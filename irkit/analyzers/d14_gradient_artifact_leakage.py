@@ -368,7 +368,7 @@ def _summary(one: _Outcome, certain: int) -> str:
         words = "A preserved model"
     words += f" {_WORDS[one.analysis.outcome]}."
     if certain:
-        words += f" {certain:,} training records are identified."
+        words += f" Training records identified: {certain:,}."
     if one.analysis.tampered:
         words += " Certain pattern: a layer shaped to separate the records of a batch."
     return words
@@ -413,7 +413,7 @@ def explain(case: Case, finding_id: str) -> list[str]:
     ]
     if found["records_identified"] or found["records_possible"]:
         out.append(
-            f"Which records: {found['records_identified']:,} training records are equal to a"
+            f"Which records: {found['records_identified']:,} training records were recognised in a"
             " reconstruction (cosine 0.99 or more, no other record near);"
             f" {found['records_possible']:,} more may be, but others are as near."
         )

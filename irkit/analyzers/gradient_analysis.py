@@ -143,6 +143,14 @@ def analyse(artifact: Artifact, sent: Artifact | None = None) -> Analysis:
     return out
 
 
+def _follow(number: int, layer: Layer) -> str:
+    verb = "follows" if number == 1 else "follow"
+    if layer.first:
+        return f"{number:,} record{'s' * (number > 1)} {verb} exactly from {layer.name}"
+    thing = "vector" if number == 1 else "vectors"
+    return f"{number:,} {thing} of inner activations (inputs of {layer.name}) {verb} exactly"
+
+
 def _rank_words(out: Analysis, bound: int, meta: Meta) -> bool:
     """Say what the rank tells; True where it can only come from noise."""
     most = meta.batch * (meta.clients or 1) if meta.batch and (meta.steps or 1) == 1 else None
@@ -307,7 +315,6 @@ def _dense(
         (np.asarray(bias, np.float32) == np.asarray(bias, np.float16)).all()
     )
     result = invert(weight, bias, coarse=coarse, delta=meta.kind == "delta")
-    where = "records" if layer.first else "inputs of the layer, not the records themselves"
     # Neurons that agree to the last digits prove that no noise lies on them.
     sure = [] if sigma and coarse else list(result.groups)
     # Two neurons of a layer of two are each other's negative, whatever the batch.
@@ -337,13 +344,13 @@ def _dense(
         alone = gradient_model.expected_exact(layer.outputs, batch) if batch else None
         words = "nested bins" if made is None else "an imprint layer"
         out.sentences.append(
-            f"{layer.name} acts as {words}: {len(values):,} of {layer.outputs:,} bins hold"
+            f"layer {layer.name} acts as {words}: {len(values):,} of {layer.outputs:,} bins hold"
             " something, each one record or a mean of several"
             + (f"; of {batch:,} records {alone:.1f} are expected alone" if alone else "")
         )
         out.tampered = out.tampered or nest
     elif rows:
-        words = f"{len(rows):,} {where} follow exactly from {layer.name}"
+        words = _follow(len(rows), layer)
         if small_head:
             words += (
                 "; with an output of two classes or fewer each may also be a mean of several"

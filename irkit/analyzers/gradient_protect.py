@@ -125,6 +125,10 @@ def coding(weight: NDArray[np.generic]) -> Coding:
     sample = flat[index]
     live = sample[sample != 0]
     levels = len(np.unique(live))
+    # Nested bins repeat whole rows, which is no rounding.
+    head = weight[: min(len(weight), 2000), : min(weight.shape[-1], 16)]
+    if weight.ndim == 2 and len(np.unique(head, axis=0)) < 0.5 * len(head):
+        levels = len(live)
     few = len(live) >= 4 * _LEVELS and levels <= _LEVELS
     return Coding(
         float(1 - len(live) / max(1, len(sample))), levels, few, weight.dtype.kind in "iu"

@@ -74,6 +74,12 @@ def count_all(case: Case, *, with_corpus: bool) -> dict[str, Count]:
         The counts by name.
     """
     base = "" if with_corpus else " (no corpus was given: nothing is confirmed but by a reviewer)"
+    if case.rows("SELECT 1 FROM gradient_match LIMIT 1"):
+        told = " (records out of gradients are recognised by their numbers"
+        lack = (
+            "; no corpus of texts was given: out of answers nothing is confirmed but by a reviewer"
+        )
+        base = told + ("" if with_corpus else lack) + ")"
     total, responses = case.rows(
         "SELECT count(*), (SELECT count(*) FROM query_choice c JOIN query_record r"
         "  USING (record_id) WHERE r.duplicate_of IS NULL)"

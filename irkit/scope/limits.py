@@ -26,7 +26,7 @@ def limits(case: Case, *, with_corpus: bool, deep: bool) -> tuple[str, ...]:
     said: list[str] = []
     if with_corpus:
         said += _of_corpus(case)
-    else:
+    elif case.rows("SELECT 1 FROM query_record LIMIT 1"):
         said.append(
             "no training corpus was given: exposures rest on identifiers in the output alone and"
             " stay unverified until a reviewer confirms them"
