@@ -51,9 +51,9 @@ def plan_of(args: argparse.Namespace) -> Plan:
         seed=args.seed,
         repeats=args.repeats or (2 if quick else 20),
         benign=args.benign or (12 if quick else 150),
-        queries=(30, 100) if quick else (10, 30, 100, 300, 1000),
-        dilutions=(0.0, 0.9) if quick else (0.0, 0.5, 0.9),
-        credentials=(1, 5) if quick else (1, 5, 20, 100),
+        queries=tuple(args.queries or ((30, 100) if quick else (10, 30, 100, 300, 1000))),
+        dilutions=tuple(args.dilutions or ((0.0, 0.9) if quick else (0.0, 0.5, 0.9))),
+        credentials=tuple(args.credentials or ((1, 5) if quick else (1, 5, 20, 100))),
         batch=args.batch,
         families=tuple(args.families or FAMILIES),
         quick=quick,
@@ -71,6 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", type=Path, help="write all results to this file")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--families", nargs="+", choices=sorted(FAMILIES))
+    parser.add_argument("--queries", nargs="+", type=int, help="attack queries")
+    parser.add_argument("--dilutions", nargs="+", type=float, help="shares of ordinary calls")
+    parser.add_argument("--credentials", nargs="+", type=int, help="credentials of an attack")
     parser.add_argument("--repeats", type=int, help="attackers per cell of up to 100 queries")
     parser.add_argument("--benign", type=int, help="actors per kind of simulated look-alike")
     parser.add_argument("--seed", type=int, default=20260301)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 import analyzers_sim as sim
-from analyzers_sim import ORDINARY
+from analyzers_sim import ORDINARY, Call
 
 from detection_harness import metrics
 from detection_harness.families import FAMILIES, attack
@@ -28,7 +28,7 @@ from detection_harness.staging import (
 
 #: Cells with this many attack calls or fewer get all repeats; larger ones proportionally fewer.
 _FULL = 100
-_LEAST_REPEATS = 4
+_LEAST_REPEATS = 2
 _BYSTANDERS = 120
 #: Client software; each attack uses one, and so does each bystander.
 _CLIENTS = (
@@ -215,7 +215,7 @@ def _split_case(
         count = cell.credentials
         label = f"{cell.family}-{count}-{cell.queries}-{cell.dilution}-{cell.visible:d}-{repeat}"
         bad = attack(cell.family, f"{plan.seed}/{label}", cell.queries, visible=cell.visible)
-        client = random.Random(label).choice(_CLIENTS)
+        client = _client(random.Random(label))
         for part in range(count):
             rng = random.Random(f"{plan.seed}/{label}/{part}")
             own = bad[part * len(bad) // count : (part + 1) * len(bad) // count]
@@ -223,7 +223,9 @@ def _split_case(
             begin = sim.START + timedelta(minutes=rng.randrange(60 * 24))
             name = f"bad-{label}-{part:03d}"
             truth[name] = cell
-            calls = [{**call, "user_agent": client} for call in calls]
+            calls = [
+                client(call) if mark else call for call, mark in zip(calls, marks, strict=True)
+            ]
             actors.append(Actor(name, calls, marks, f"203.0.113.{rng.randrange(1, 255)}", begin))
     actors += bystanders(plan, cover, _BYSTANDERS, f"{first}/{repeat}")
     found, valid = stage(plan, actors)
@@ -253,6 +255,22 @@ def _members(one: Verdict) -> tuple[str, ...]:
     return tuple(name for name in one.members if not name.startswith(("session:", "source_ip:")))
 
 
+def _client(rng: random.Random) -> Callable[[Call], Call]:
+    """Draw client software and its sampling settings, which a call keeps where it has its own."""
+    own = {
+        "user_agent": rng.choice(_CLIENTS),
+        "temperature": rng.choice((None, 0.0, 0.3, 0.7, 1.0)),
+    }
+    length = rng.choice((128, 200, 256, 400, 512))
+
+    def apply(call: Call) -> Call:
+        out = {**own, **call}
+        # The simulator's default length stands for "as the client is set".
+        return {**out, "max_tokens": length} if call.get("max_tokens") == 256 else out
+
+    return apply
+
+
 def bystanders(plan: Plan, cover: Cover, count: int, label: str) -> list[Actor]:
     """Ordinary actors around an attack: simulated kinds, and calls of the logs where given."""
     out = []
@@ -264,8 +282,7 @@ def bystanders(plan: Plan, cover: Cover, count: int, label: str) -> list[Actor]:
             calls = cover.take(rng, size)
         else:
             calls = list(ORDINARY[rng.choice(kinds)][0](rng, size))
-        client = rng.choice(_CLIENTS)
-        calls = [{**call, "user_agent": client} for call in calls]
+        calls = [*map(_client(rng), calls)]
         begin = sim.START + timedelta(hours=rng.randrange(24 * 5))
         out.append(Actor(f"key-{number:04d}", calls, [], f"192.0.2.{rng.randrange(1, 255)}", begin))
     return out

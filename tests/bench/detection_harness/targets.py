@@ -249,20 +249,24 @@ def technique_scores(result: GridResult) -> tuple[dict[str, Any], float, float]:
 
 
 def _alarms(result: AlarmResult | None) -> list[Target]:
-    item, words = "realised FPR at a promised 1e-3", "upper 95 % limit <= 2e-3"
+    item, words = "realised FPR at a promised 1e-3", "one-sided upper 95 % limit <= 2e-3"
     tally = result.simulated.get("all credentials") if result else None
     out = []
     if tally is None:
         out.append(_not_measured(item, words, "no held-out simulated logs were given"))
     else:
-        _, high = metrics.interval(tally.flagged[ALPHA], tally.tested)
+        # One-sided, as an audit asks: the two-sided 90 % interval has the same upper end.
+        _, high = metrics.interval(tally.flagged[ALPHA], tally.tested, 0.90)
+        why = "credentials of the population that the calibration stands for, held-out seed"
+        if high > 2e-3 >= tally.flagged[ALPHA] / max(1, tally.tested):
+            why += "; so few actors cannot show it"
         out.append(
             Target(
                 item,
                 words,
-                metrics.rate(tally.flagged[ALPHA], tally.tested),
+                f"{metrics.rate(tally.flagged[ALPHA], tally.tested)}, upper limit {high:.2%}",
                 high <= 2e-3,
-                "credentials of the population that the calibration stands for, held-out seed",
+                why,
             )
         )
         true, false = result.discoveries if result else (0, 0)
