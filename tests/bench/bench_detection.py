@@ -29,14 +29,23 @@ HERE = Path(__file__).resolve()
 sys.path[:0] = [str(HERE.parent), str(HERE.parents[1] / "analyzers")]
 
 # ruff: noqa: E402 - the two folders must be on the path before their modules are imported
-from detection_harness import alarms, development, grid, real_runs, report, targets, windows
+from detection_harness import (
+    alarms,
+    classifier,
+    development,
+    grid,
+    real_runs,
+    report,
+    targets,
+    windows,
+)
 from detection_harness.families import FAMILIES, enlarge
 from detection_harness.ordinary import Cover, read_logs
 from detection_harness.staging import Plan, note
 
 from irkit.analyzers.baseline import generic_baseline, load_baseline
 
-PARTS = ("grid", "alarms", "windows", "real")
+PARTS = ("grid", "alarms", "windows", "classifier", "real")
 CORPUS = HERE.parents[2] / "sample_logs" / "corpus.jsonl.gz"
 
 
@@ -92,9 +101,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parts["alarms"] = alarms.run(plan, cover)
     if "windows" in args.parts:
         parts["windows"] = windows.run(plan, cover)
+    if "classifier" in args.parts:
+        parts["classifier"] = classifier.run(plan)
     if "real" in args.parts:
         parts["real"] = real_runs.run(plan.data, plan.baseline)
-    found = targets.table(parts.get("grid"), parts.get("windows"), parts.get("alarms"))
+    names = ("grid", "windows", "alarms", "classifier")
+    found = targets.table(*(parts.get(name) for name in names))
     seconds = time.perf_counter() - began
     lines = [
         f"calibration {str(described.get('sha256', 'none'))[:12]},"
@@ -105,6 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "grid": report.grid_text,
         "alarms": report.alarm_text,
         "windows": report.window_text,
+        "classifier": report.classifier_text,
         "real": report.real_text,
     }
     for name, part in parts.items():

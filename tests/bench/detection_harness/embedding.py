@@ -30,7 +30,7 @@ _FIT_TEXTS = 6000
 class Embedding:
     """Hashed n-grams projected to 384 dimensions."""
 
-    def __init__(self, texts: Sequence[str], seed: int) -> None:
+    def __init__(self, texts: Sequence[str], seed: int, *, dimensions: int = _DIMENSIONS) -> None:
         """Fit on ordinary prompts (a fixed draw of at most 6,000 of them)."""
         rng = np.random.default_rng(seed)
         unique = sorted(set(texts))
@@ -39,14 +39,17 @@ class Embedding:
         seen = np.asarray((counts > 0).sum(axis=0)).ravel()
         self._idf = np.log((1.0 + counts.shape[0]) / (1.0 + seen)) + 1.0
         weighted = self._weigh(counts)
-        width = min(_DIMENSIONS, min(weighted.shape) - 1)
+        width = min(dimensions, min(weighted.shape) - 1)
         sample = weighted @ rng.standard_normal((_COLUMNS, width + _SPARE))
         for _ in range(_ROUNDS):
             basis, _ = np.linalg.qr(sample)
             sample = weighted @ (weighted.T @ basis)
         basis, _ = np.linalg.qr(sample)
-        _, _, right = np.linalg.svd((weighted.T @ basis).T, full_matrices=False)
-        self._project = right[:width].T
+        # The singular vectors of the tall factor, by way of its small Gram matrix.
+        tall = weighted.T @ basis
+        square, turn = np.linalg.eigh(tall.T @ tall)
+        best = np.argsort(-square)[:width]
+        self._project = tall @ (turn[:, best] / np.sqrt(np.maximum(square[best], 1e-12)))
         self._known: dict[str, F32] = {}
 
     def _weigh(self, counts: sparse.csr_matrix) -> sparse.csr_matrix:

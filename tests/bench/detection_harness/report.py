@@ -10,8 +10,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from detection_harness import embedding, grid, metrics, targets, windows
+from detection_harness import classifier, embedding, grid, metrics, targets, windows
 from detection_harness.alarms import AlarmResult, Tally
+from detection_harness.classifier import ClassifierResult
 from detection_harness.grid import GridResult
 from detection_harness.real_runs import RealResult, wants_extraction
 from detection_harness.staging import ALPHAS, Plan
@@ -212,6 +213,32 @@ def window_text(result: WindowResult) -> list[str]:
     return out
 
 
+def classifier_text(result: ClassifierResult) -> list[str]:
+    """Recall on rows by family, share and queries, and false alarms."""
+    out = [_head("Clients of a classifier, calibrated on its own clients: recall at 1e-3 / 1e-2")]
+    rows = classifier.rows(result)
+    places = sorted({(r["share"], r["queries"]) for r in rows}, key=lambda x: (-x[0], x[1]))
+    lines = [["family", "scores", *(f"{share:.0%}, {n}" for share, n in places)]]
+    for family, seen in dict.fromkeys((r["family"], r["scores_visible"]) for r in rows):
+        line = [family, "seen" if seen else "hidden"]
+        for share, queries in places:
+            line += [
+                f"{r['recall_1e-03']:.0%}/{r['recall_1e-02']:.0%}"
+                for r in rows
+                if (r["family"], r["scores_visible"]) == (family, seen)
+                and (r["share"], r["queries"]) == (share, queries)
+            ]
+        lines.append(line)
+    out += _table(lines)
+    for alpha in ALPHAS:
+        out.append(
+            f"ordinary clients flagged at {alpha:.0e}, calibrated on {result.calibrated:,}: "
+            + metrics.rate(result.alarms[alpha], result.tested)
+        )
+    out.append(f"ordinary clients of tier A or B: {metrics.rate(result.strong, result.tested)}")
+    return out
+
+
 def real_text(result: RealResult) -> list[str]:
     """Real runs and probe collections."""
     out = [_head("Real extraction runs (one file, one session)")]
@@ -284,6 +311,14 @@ def as_json(
         for name in ("simulated", "hard", "real"):
             out[f"alarms_{name}"] = {k: t.row() for k, t in getattr(a, name).items()}
         out["discoveries"] = {"true": a.discoveries[0], "false": a.discoveries[1]}
+    if (c := parts.get("classifier")) is not None:
+        out["classifier"] = classifier.rows(c)
+        out["classifier_alarms"] = {
+            "calibrated": c.calibrated,
+            "tested": c.tested,
+            "tier_a_or_b": c.strong,
+            **{f"flagged_{alpha:.0e}": c.alarms[alpha] for alpha in ALPHAS},
+        }
     if (r := parts.get("real")) is not None:
         out["real_runs"] = r.runs
         out["real_scripted"] = {k: list(v) for k, v in r.scripted.items()}

@@ -12,6 +12,7 @@ from typing import Any
 
 from detection_harness import metrics
 from detection_harness.alarms import AlarmResult
+from detection_harness.classifier import ClassifierResult
 from detection_harness.families import FAMILIES
 from detection_harness.grid import GridResult, Outcome
 from detection_harness.windows import ORDINARY, SETTINGS, WindowResult
@@ -127,6 +128,25 @@ def _single_prompt(result: GridResult | None) -> Target:
         ("repeat_forever",),
         0.95,
         queries=lambda n: n == 1,
+    )
+
+
+def _walks(result: ClassifierResult | None) -> Target:
+    item, words = "label-only walks (D8), 10 anchors", "recall >= 90% at FPR 1e-3"
+    if result is None:
+        return _not_measured(item, words, "no classifier clients in this run")
+    some = [
+        flagged[ALPHA]
+        for (family, share, queries, scores), flagged, _ in result.attacks
+        if (family, share, queries, scores) == ("boundary_walk", 1.0, 300, False)
+    ]
+    hits = sum(some)
+    return Target(
+        item,
+        words,
+        f"{metrics.rate(hits, len(some))} at 300 queries, scores hidden",
+        hits >= 0.9 * len(some),
+        f"own calibration of {result.calibrated:,} clients",
     )
 
 
@@ -302,6 +322,7 @@ def table(
     grid_result: GridResult | None,
     window_result: WindowResult | None,
     alarm_result: AlarmResult | None,
+    classifier_result: ClassifierResult | None,
 ) -> list[Target]:
     """All targets of the specification's section on evaluation."""
     g = grid_result
@@ -332,11 +353,7 @@ def table(
             g, "logit-bias sweep (D7), 20 queries or more", ("bias_sweep",), 0.999,
             queries=lambda n: n >= 20,
         ),
-        _recall(
-            g, "label-only walks (D8), 10 anchors",
-            tuple(k for k, f in FAMILIES.items() if "D8" in f.detectors), 0.90,
-            queries=lambda n: n >= 100,
-        ),
+        _walks(classifier_result),
         _recall(
             g, "property inference (D13), replayed on two versions", ("property_replay",), 0.60,
             queries=lambda n: n >= 100,
