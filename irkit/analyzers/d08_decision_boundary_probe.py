@@ -51,6 +51,11 @@ class DecisionBoundaryProbe:
         threshold_source="conformal against ordinary classifier clients; signature at three runs "
         "of six halvings",
         cost="16 vector distances per row",
+        checks=(
+            "rows that change one or two fields at a time, as people in front of a form do, are no"
+            " walk; nor is one anchor alone",
+            "a device whose slow readings cross a threshold counts as one anchor",
+        ),
         known_false_positives=(
             "robustness tests of a model's owner",
             "sensors whose slowly changing readings lie on a threshold",

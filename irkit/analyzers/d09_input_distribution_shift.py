@@ -33,7 +33,7 @@ SPACING = "D9.spacing"
 HARDNESS = "D9.hardness"
 TEXT = "D9.text"
 #: Levels at which outliers are counted.
-_LEVELS = (0.0005, 0.002, 0.01, 0.05)
+_LEVELS = (0.0001, 0.0005, 0.002, 0.01, 0.05)
 #: Share of the window that one scanned sub-window covers.
 _PARTS = 4
 #: Bins of the margin histogram.
@@ -57,14 +57,18 @@ class InputDistributionShift(NoSignatures):
         title="Input-distribution shift",
         looks_for="queries that no other client of the service would send, also a few among many",
         inputs=("vectors", "prompts"),
-        statistic="tail: largest Berk-Jones statistic of per-query novelty p-values (distance to "
-        "rows drawn evenly over actors) at 0.05 to 5 %; mmd: largest maximum mean discrepancy "
+        statistic="tail: largest Berk-Jones statistic of per-query novelty (distance to "
+        "rows drawn evenly over actors) at 0.01 to 5 %; mmd: largest maximum mean discrepancy "
         "(64 random Fourier features) of the window and its quarters; spacing: Jarque-Bera "
         "statistic of distances to the nearest earlier row of the same class (PRADA); hardness: "
         "divergence of the margin histogram from all actors' (HODA); text: largest change of "
         "subject between a quarter of the window and the rest (count sketch of words)",
         threshold_source="conformal against ordinary actors",
         cost="512 distances and 32 random projections per row; a word count sketch per prompt",
+        checks=(
+            "alone it gives no more than tier C",
+            "what is sent again and again counts once",
+        ),
         known_false_positives=(
             "a new product, a new customer, a season: other traffic is no attack, so alone it "
             "never gives more than tier C",
@@ -74,12 +78,13 @@ class InputDistributionShift(NoSignatures):
         owasp=("LLM10:2025",),
         statistics=(
             Statistic(TAIL, 5, ("vectors",), _SHIFT, corroborated=True),
-            Statistic(MMD, 10, ("vectors",), {Technique.MODEL_EXTRACTION: 1.0}, corroborated=True),
+            # Weights of what only supports are small: each adds ordinary extremes to the ranking.
+            Statistic(MMD, 10, ("vectors",), {Technique.MODEL_EXTRACTION: 0.5}, supporting=True),
             Statistic(
-                SPACING, 50, ("vectors",), {Technique.MODEL_EXTRACTION: 0.5}, supporting=True
+                SPACING, 50, ("vectors",), {Technique.MODEL_EXTRACTION: 0.25}, supporting=True
             ),
             Statistic(
-                HARDNESS, 25, ("vectors",), {Technique.MODEL_EXTRACTION: 0.5}, supporting=True
+                HARDNESS, 25, ("vectors",), {Technique.MODEL_EXTRACTION: 0.25}, supporting=True
             ),
             Statistic(
                 TEXT,

@@ -1,8 +1,8 @@
 """What all actors of a case send, as a reference that each query is held against.
 
 The reference is drawn evenly over actors, so that a busy one (an attacker, too) does not become the
-norm.  Distances to its points give each query a p-value; random Fourier features of a Gaussian
-kernel (Rahimi and Recht 2007) give each window a maximum mean discrepancy at linear cost.
+norm.  Distances to its points tell how far out each query lies; random Fourier features of a
+Gaussian kernel (Rahimi and Recht 2007) give each window a maximum mean discrepancy at linear cost.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ I64 = NDArray[np.int64]
 #: Points of the reference, nearest ones averaged, and rows that p-values are ranked among.
 _POINTS, _NEAREST, _RANKED = 512, 4, 8192
 _ROWS = 16_384
+#: Smallest spread of log distances; without it, rows of a grid would make everything else far out.
+_LEAST_SPREAD = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +74,22 @@ class Reference:
         return out
 
     def novelty(self, z: F32) -> F32:
-        """Return p-values: the share of reference rows that lie at least as far out."""
-        size = len(self.ranked)
-        above = size - np.searchsorted(self.ranked, self._distance(z), side="left")
-        return np.asarray((1.0 + above) / (1.0 + size), np.float32)
+        """Return tail values: how improbable a row's distance is for a log-normal of the reference.
+
+        Median and upper quartile of the reference's distances fix the log-normal.  Unlike ranks
+        among the reference they hardly move while fewer than a quarter of the actors attack, and
+        tell far from very far.
+        """
+        from scipy.special import ndtr
+
+        if not len(self.ranked):
+            return np.ones(len(z), np.float32)
+        known = np.log(self.ranked.astype(np.float64) + 1e-6)
+        middle, upper = np.quantile(known, (0.5, 0.75))
+        # The upper quartile of a normal lies 0.6745 standard deviations above its median.
+        spread = max(float(upper - middle) / 0.6745, _LEAST_SPREAD)
+        place = (np.log(self._distance(z).astype(np.float64) + 1e-6) - middle) / spread
+        return np.asarray(np.maximum(ndtr(-place), 1e-30), np.float32)
 
     def fourier(self, z: F32, count: int) -> F32:
         """Return ``count`` random Fourier features per row, less their mean over the reference."""

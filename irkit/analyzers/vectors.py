@@ -67,7 +67,7 @@ class Items:
         wide: the step to this item changes two or more features.
         slot: id of the group of rows equal in all but one feature (0: none).
         closed: the group repeats the values of other groups.
-        novelty: p-value of the row's distance from what all actors send.
+        novelty: tail value of the row's distance from what all actors send (small: far out).
         fourier: random Fourier features, less their mean over all actors.
     """
 
