@@ -11,14 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from irkit.case import Case
+from irkit.case.views.silence import Silence, silences
 from irkit.ingest.format import Format
 
-#: A pause this long is reported as a silent gap ...
-GAP_HOURS = 6
-#: ... if calls usually follow one another at least this much faster.
-GAP_FACTOR = 20
 _MAX_GAPS = 20
-_MIN_RECORDS = 20
 
 _OBSERVED = """
 SELECT source_id, count(*) AS records, min(event_time), max(event_time),
@@ -46,19 +42,6 @@ SELECT source_id, 'warnings' AS what, value, count(*) AS n FROM (
   SELECT source_id, unnest(parse_warnings) AS value FROM query_record
   WHERE source_id BETWEEN $low AND $high AND len(parse_warnings) > 0)
 GROUP BY source_id, value
-"""
-
-_GAPS = """
-WITH pauses AS (
-  SELECT source_id, event_time AS until,
-    lag(event_time) OVER (PARTITION BY source_id ORDER BY event_time) AS since
-  FROM query_record WHERE source_id BETWEEN $low AND $high AND event_time IS NOT NULL),
-usual AS (
-  SELECT source_id, median(epoch(until) - epoch(since)) AS pause FROM pauses
-  WHERE since IS NOT NULL GROUP BY source_id HAVING count(*) >= $least)
-SELECT p.source_id, p.since, p.until FROM pauses p JOIN usual u USING (source_id)
-WHERE epoch(p.until) - epoch(p.since) >= greatest($hours * 3600, u.pause * $factor)
-ORDER BY p.source_id, epoch(p.until) - epoch(p.since) DESC, p.since
 """
 
 
@@ -93,21 +76,45 @@ def describe(
         for source_id, what, value, number in _rows(case, statement, span):
             if source_id in wanted:
                 counted[source_id].setdefault(what, {})[value] = int(number)
-    gaps: dict[int, list[list[str]]] = {}
-    settings = {"hours": GAP_HOURS, "factor": GAP_FACTOR, "least": _MIN_RECORDS}
-    for source_id, since, until in _rows(case, _GAPS, {**span, **settings}):
-        if source_id in wanted and len(gaps.setdefault(source_id, [])) < _MAX_GAPS:
-            gaps[source_id].append([since.isoformat() + "Z", until.isoformat() + "Z"])
+    gaps: dict[int, list[Silence]] = {}
+    for silence in silences(case.con, (span["low"], span["high"])):
+        if silence.source_id in wanted:
+            gaps.setdefault(silence.source_id, []).append(silence)
     out = []
     for source_id in sorted(wanted):
         row = observed.get(source_id)
         capability = _capability(row, formats.get(source_id, ()))
         capability |= counted[source_id]
-        capability["gaps"] = sorted(gaps.get(source_id, []))
+        capability |= _losses(capability, formats.get(source_id, ()))
+        found = sorted(gaps.get(source_id, []), key=lambda gap: gap.since - gap.until)[:_MAX_GAPS]
+        capability["gaps"] = sorted(
+            [gap.since.isoformat() + "Z", gap.until.isoformat() + "Z"] for gap in found
+        )
+        capability["gap_rule"] = found[0].rule if found else None
         capability |= extra.get(source_id, {})
         first, last = (row[2], row[3]) if row else (None, None)
         out.append((source_id, first, last, json.dumps(capability, sort_keys=True)))
     return out
+
+
+def _losses(capability: Mapping[str, Any], formats: Sequence[Format]) -> dict[str, str]:
+    """Say in words what the source left out of its records."""
+    states, rows = capability.get("content_states", {}), capability["rows"]
+    said = {}
+    cut = states.get("truncated", 0)
+    if cut:
+        said["truncation"] = f"{cut:,} of {rows:,} records hold texts that were cut"
+    kept = {
+        name: states[name]
+        for name in ("redacted", "encrypted", "external", "external_missing")
+        if states.get(name)
+    }
+    if kept:
+        words = ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in kept.items())
+        said["redaction"] = f"content withheld in some of {rows:,} records: {words}"
+    if any(fmt.sampled for fmt in formats) or "sampled" in capability.get("warnings", {}):
+        said["sampling"] = "the producer may log only a sample of the calls"
+    return said
 
 
 def _rows(case: Case, sql: str, params: Mapping[str, int]) -> list[tuple[Any, ...]]:

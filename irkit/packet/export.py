@@ -18,6 +18,7 @@ import duckdb
 import irkit
 from irkit.case import Case
 from irkit.case.views.linking import linkage
+from irkit.case.views.silence import silences
 from irkit.errors import StorageError
 from irkit.model import TECHNIQUE_TAGS, Technique
 from irkit.scope import notes
@@ -190,6 +191,10 @@ def summary(case: Case) -> dict[str, Any]:
         "counts": counts,
         "coverage": {
             "first_event": _iso(totals[4]),
+            "gaps": [
+                {"rule": gap.rule, "since": _iso(gap.since), "until": _iso(gap.until)}
+                for gap in silences(case.con)
+            ],
             "last_event": _iso(totals[5]),
             "sources": sources,
         },

@@ -324,7 +324,8 @@ def limits(case: Case, facts: Facts) -> list[str]:
     if gaps:
         longest = max(gaps, key=lambda g: g[1] - g[0])
         limits.append(
-            f"{plural(len(gaps), 'silence')} of more than 6 hours in the logs; the longest from "
+            f"{plural(len(gaps), 'silence')} in the logs that their own rhythm does not explain "
+            "(calls by hour of day; in short logs the usual pause); the longest from "
             f"{longest[0]:%Y-%m-%d %H:%M} to {longest[1]:%Y-%m-%d %H:%M} UTC. Unlogged time is "
             "unknown, not clean."
         )
@@ -342,9 +343,11 @@ def limits(case: Case, facts: Facts) -> list[str]:
             words.append("does not carry " + ", ".join(lacks))
         words += [
             f"{name}: {capability[name]}"
-            for name in ("sampling", "truncation")
+            for name in ("sampling", "truncation", "redaction")
             if capability.get(name)
         ]
+        if capability.get("rows") and capability.get("failed_calls") == 0:
+            words.append("no failed call is recorded, so refused attempts may be missing")
         if source["quarantined"]:
             words.append(f"{source['quarantined']} entries could not be read (quarantine)")
         if words and len(limits) < 16:

@@ -86,10 +86,10 @@ def _capabilities(case: Case) -> str:
 def _gaps(case: Case) -> str:
     found = exposed.gaps(case)
     if not found:
-        return "no silence longer than 6 hours"
+        return "no unusual silence"
     longest = max(found, key=lambda g: g[1] - g[0])
     hours = (longest[1] - longest[0]).total_seconds() / 3600
-    return f"{len(found)} silences longer than 6 hours, the longest {hours:.0f} h: unknown time"
+    return f"{len(found)} unusual silences, the longest {hours:.0f} h: unknown time"
 
 
 def _models(case: Case) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from irkit.case.views.silence import silences
 from irkit.model import Count
 
 if TYPE_CHECKING:
@@ -389,12 +390,7 @@ def coverage(case: Case) -> list[dict[str, object]]:
     return result
 
 
-def gaps(case: Case, minutes: int = 360) -> list[tuple[datetime, datetime]]:
-    """Silences of the whole archive longer than ``minutes``: unknown time, not clean time."""
-    rows = case.rows(
-        "SELECT prev, event_time FROM (SELECT event_time, lag(event_time) OVER (ORDER BY"
-        " event_time) AS prev FROM query_record WHERE event_time IS NOT NULL)"
-        " WHERE prev IS NOT NULL AND epoch(event_time) - epoch(prev) > ? ORDER BY prev",
-        [minutes * 60],
-    )
-    return [(a, b) for a, b in ((utc(x), utc(y)) for x, y in rows) if a and b]
+def gaps(case: Case) -> list[tuple[datetime, datetime]]:
+    """Silences of the whole archive that its own rhythm does not explain: unknown time."""
+    found = ((utc(gap.since), utc(gap.until)) for gap in silences(case.con))
+    return [(since, until) for since, until in found if since and until]
