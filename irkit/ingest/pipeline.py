@@ -213,9 +213,12 @@ class _Run:
         if chunk.nbytes < _SMALL and last is not NO_GUESS:
             return last
         lines = sample(source.reader, chunk)
-        source.verdict = judge(projector.router, self._known.formats, lines)
-        fmt = projector.format(source.verdict.format_id)
-        return Guess(source.verdict.format_id, projector.shape(fmt, lines) if fmt else None)
+        verdict = judge(projector.router, self._known.formats, lines)
+        if chunk.nbytes >= _SMALL:
+            # What is said of a small source must not depend on which one was read before it.
+            source.verdict = verdict
+        fmt = projector.format(verdict.format_id)
+        return Guess(verdict.format_id, projector.shape(fmt, lines) if fmt else None)
 
     def _report(self, block: Block) -> None:
         if self._progress is None:
