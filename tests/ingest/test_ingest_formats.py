@@ -211,6 +211,24 @@ def test_preview_of_an_mlflow_trace_is_no_whole_text(case):
     assert rows["tr-9a"]["latency_ms"] == 900.0
 
 
+def test_call_with_a_body_among_access_lines_is_a_call(case, tmp_path):
+    plain = {
+        "time": "2026-02-11T10:03:55Z",
+        "remote_addr": "203.0.113.5",
+        "method": "GET",
+        "path": "/health",
+        "status": 200,
+    }
+    asked = {"model": "m", "messages": [{"role": "user", "content": "who?"}]}
+    call = {**plain, "path": "/v1/chat", "request": asked, "response": {"id": "r-1"}}
+    text = {**plain, "path": "/v1/chat", "request_body": json.dumps(asked)}
+    rows = [plain] * 800 + [call, text] + [plain] * 800
+    read_bytes(case, tmp_path, "a.json", "\n".join(map(json.dumps, rows)).encode())
+    found = case.rows("SELECT source_format, count(*) FROM query_record GROUP BY 1 ORDER BY 1")
+    assert found == [("openai_pair", 2), ("web_access", 1600)]
+    assert [row["prompt_text"] for row in canonical(case) if "prompt_text" in row] == ["who?"] * 2
+
+
 def test_encrypted_bodies_are_no_empty_prompts(case):
     read(case, DATA / "cloudflare.ndjson")
     found = {row["source_format"]: row for row in canonical(case)}

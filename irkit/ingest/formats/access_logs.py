@@ -12,6 +12,13 @@ _HAS = frozenset({Capability.IP, Capability.STATUS})
 _SIDE = {"record_kind": "'access_only'", "content_state": "'absent'"}
 _ABSENT = "An access log: no prompt, answer, parameter or session."
 
+#: A gateway may log bodies beside the usual fields; such a line is a call with content.
+_SAID = (
+    *("$.request.messages", "$.request.prompt", "$.request.input", "$.request_body"),
+    *("$.requestBody", "$.body", "$.payload", "$.response_body", "$.response.choices[0].index"),
+    *("$.messages", "$.prompt"),
+)
+
 ENVOY = Format(
     id="envoy_access",
     title="Envoy access log (Envoy AI Gateway, Istio)",
@@ -36,8 +43,12 @@ ENVOY = Format(
             '$."x-request-id"',
             "$.response_flags",
         ),
+        "said": _SAID,
     },
-    signature="code IS NOT NULL AND timed IS NOT NULL AND mark IS NOT NULL",
+    signature=(
+        "code IS NOT NULL AND timed IS NOT NULL AND mark IS NOT NULL"
+        " AND nullif(nullif(said, '-'), '') IS NULL"
+    ),
     paths={
         "event_time": "$.start_time",
         "request_id": ('$."x-request-id"', "$.request_id"),
@@ -119,9 +130,11 @@ WEB = Format(
             "$.time",
             "$.ts",
         ),
+        "said": _SAID,
     },
     signature=(
-        "line_kind IN ('combined_log') OR (line_kind IS NULL AND peer IS NOT NULL"
+        "line_kind = 'combined_log' OR (line_kind IS NULL AND peer IS NOT NULL"
+        " AND nullif(nullif(said, '-'), '') IS NULL"
         " AND place IS NOT NULL AND timed IS NOT NULL"
         " AND regexp_full_match(code, '[1-5][0-9][0-9]'))"
     ),
