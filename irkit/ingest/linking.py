@@ -26,7 +26,7 @@ from irkit.ingest.reread import LINK_STATE
 from irkit.ingest.splits import put_together, tie_parts
 
 #: Raise it when the same evidence would be tied differently.
-_VERSION = "2"
+_VERSION = "3"
 #: Begins the parse warning of a record that was filled from another log.
 MARK = "filled_by_"
 
@@ -45,6 +45,14 @@ LENT: dict[str, tuple[str, str] | None] = {
     "latency_ms": None,
     "input_tokens": None,
     "output_tokens": None,
+    # Telemetry may hold the messages apart from the span that names model and parameters.
+    "model_requested": None,
+    "model_served": None,
+    "temperature": ("params_known", "false"),
+    "top_p": None,
+    "n": None,
+    "seed": None,
+    "max_tokens": None,
 }
 
 #: Ids that name a call, best first, and how sure a tie by them is.

@@ -262,7 +262,11 @@ def test_messages_in_other_exports_find_their_span(case):
     read(case, DATA / "otel_generations.ndjson")
     kept = [row for row in canonical(case) if "duplicate_of" not in row]
     told = {row.get("prompt_text"): row for row in kept}
-    assert told["Tell me about Jane Roe"]["output_tokens"] == 47
+    call = told["Tell me about Jane Roe"]
+    assert (call["output_tokens"], call["model_requested"], call["temperature"]) == (
+        *(47, "gpt-4o", 0.5),
+    )
+    assert call["params_known"]
     assert told["another call"]["response_text"] == "its answer, in another export"
     assert len(kept) == len({row["record_id"] for row in kept}) == len(told)
 
