@@ -117,16 +117,21 @@ class InputDistributionShift(NoSignatures):
         items, inside = log.items, log.items_in(windows)
         # What is sent again and again counts once: a monitor's probes are no distribution.
         size = np.maximum(inside.total(items.fresh), 1.0)
+        # A batch of thousands of rows is no stronger evidence than its calls are: every statistic
+        # grows with the rows, and so would the smallest harmless difference.
+        weigh = np.minimum(1.0, windows.sizes / size)
         out[TAIL] = np.max(
             [
-                berk_jones(inside.total(items.fresh & (items.novelty <= a)), size, a)
+                berk_jones(
+                    weigh * inside.total(items.fresh & (items.novelty <= a)), weigh * size, a
+                )
                 for a in _LEVELS
             ],
             axis=0,
         )
-        out[MMD] = _discrepancy(items.fourier, _only(inside, items.fresh))
-        out[SPACING] = _spacing(items.nearest, inside)
-        out[HARDNESS] = _hardness(items.margin, _only(inside, items.fresh))
+        out[MMD] = weigh * _discrepancy(items.fourier, _only(inside, items.fresh))
+        out[SPACING] = weigh * _spacing(items.nearest, inside)
+        out[HARDNESS] = weigh * _hardness(items.margin, _only(inside, items.fresh))
         return out
 
     def reason(self, log: Features, key: str, record: int) -> str:

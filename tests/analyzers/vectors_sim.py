@@ -88,6 +88,12 @@ def steady(rng: Rng, n: int) -> Iterator[Batch]:
         yield row[None]
 
 
+def alike(rng: Rng, n: int) -> Iterator[Batch]:
+    """An application whose people are those of every other application."""
+    for row in people(rng, n):
+        yield row[None]
+
+
 def batch_job(rng: Rng, n: int) -> Iterator[Batch]:
     size = int(rng.integers(5, 40))
     for _ in range(n):
@@ -243,12 +249,12 @@ ATTACKS: dict[str, tuple[Client, str]] = {
 }
 
 
-def diluted(attack: Client, share: float) -> Client:
+def diluted(attack: Client, share: float, cover_by: Client = steady) -> Client:
     """An attack hidden among ordinary calls: ``share`` of the calls are the attack's."""
 
     def run(rng: Rng, n: int) -> Iterator[Batch]:
         marks = rng.permutation(np.arange(n) < round(share * n))
-        own, cover = attack(rng, int(marks.sum())), steady(rng, n)
+        own, cover = attack(rng, int(marks.sum())), cover_by(rng, n)
         for mark in marks:
             yield next(own) if mark else next(cover)
 
@@ -309,8 +315,15 @@ class VectorSim:
         self.case.append("query_item", pl.DataFrame(frame))
 
 
-def population(sim: VectorSim, clients: int, seed: int, low: int = 60, high: int = 130) -> None:
-    """Write ordinary clients in proportion."""
+def population(
+    sim: VectorSim,
+    clients: int,
+    seed: int,
+    low: int = 60,
+    high: int = 130,
+    only: Client | None = None,
+) -> None:
+    """Write ordinary clients in proportion, or of one kind only."""
     rng = np.random.default_rng(seed)
     kinds = list(ORDINARY)
     weight = np.array([ORDINARY[kind][1] for kind in kinds])
@@ -318,5 +331,5 @@ def population(sim: VectorSim, clients: int, seed: int, low: int = 60, high: int
         kind = kinds[int(rng.choice(len(kinds), p=weight / weight.sum()))]
         name = f"app-{seed}-{number:05d}-{kind}"
         own = np.random.default_rng([seed, number])
-        calls = ORDINARY[kind][0](own, int(rng.integers(low, high)))
+        calls = (only or ORDINARY[kind][0])(own, int(rng.integers(low, high)))
         sim.client(name, calls, hours=int(rng.integers(0, 480)))

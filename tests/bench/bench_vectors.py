@@ -20,7 +20,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "analyzers"))
 from analyzers_sim import new_case
-from vectors_sim import ATTACKS, VectorSim, diluted, population
+from vectors_sim import ATTACKS, VectorSim, alike, diluted, population, steady
 
 from irkit.analyzers import build_baseline
 from irkit.analyzers.baseline import comparable, load_baseline
@@ -57,13 +57,17 @@ def main() -> None:
     parser.add_argument("--attackers", type=int, default=20)
     parser.add_argument("--alpha", type=float, default=1e-3)
     parser.add_argument("--labels", action="store_true", help="the service returns no confidences")
+    parser.add_argument(
+        "--alike", action="store_true", help="all ordinary clients send the same kind of rows"
+    )
     args = parser.parse_args()
+    only = alike if args.alike else None
     registry = load_detectors()
     with tempfile.TemporaryDirectory(prefix="irkit-bench-") as name:
         folder, began = Path(name), time.perf_counter()
         with new_case(folder / "clean") as clean:
             sim = VectorSim(clean, scores=not args.labels)
-            population(sim, args.calibrate, 1, 100, 131)
+            population(sim, args.calibrate, 1, 100, 131, only)
             sim.flush()
             described = build_baseline(clean, folder / "base.zst")
         base = load_baseline(folder / "base.zst")
@@ -72,9 +76,9 @@ def main() -> None:
         for number, (attack, share, calls) in enumerate(CELLS):
             with new_case(folder / f"cell{number}") as case:
                 sim = VectorSim(case, scores=not args.labels)
-                population(sim, args.ordinary, 100 + number, 100, 131)
+                population(sim, args.ordinary, 100 + number, 100, 131, only)
                 for k in range(args.attackers):
-                    client = diluted(ATTACKS[attack][0], share)
+                    client = diluted(ATTACKS[attack][0], share, only or steady)
                     sim.client(f"bad-{k:03d}", client(np.random.default_rng([number, k]), calls))
                 sim.flush()
                 log = Features(case)
