@@ -19,7 +19,8 @@ FORMAT = Format(
     capabilities=_HAS,
     absent=(
         "No client address, user agent, HTTP status or logprobs; the address is in CloudTrail"
-        " under the same request id. Bodies over 100 KB lie in separate objects."
+        " under the same request id. Bodies over 100 KB lie in separate objects,"
+        " which are not joined here: such calls are marked external_missing."
     ),
     signature_paths={"schema": "$.schemaType"},
     signature="schema = 'ModelInvocationLog'",
