@@ -312,12 +312,16 @@ def verify(session: Session, target: Path) -> None:
         raise click.exceptions.Exit(int(ExitCode.MISMATCH))
 
 
+#: What ``irkit list`` can list.
+CATALOGUES = ["formats", "detectors", "recognisers", "regimes", "steps"]
+
+
 @cli.command(name="list")
-@click.argument("what", type=click.Choice(["formats", "detectors", "regimes", "steps"]))
+@click.argument("what", type=click.Choice(CATALOGUES))
 @common
 @pass_session
 def list_(session: Session, what: str) -> None:
-    """List formats, detectors, regimes or steps."""
+    """List formats, detectors, recognisers of personal data, regimes or steps."""
     from irkit import flow
 
     rows, warnings = flow.catalogue(what)

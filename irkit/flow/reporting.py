@@ -153,7 +153,7 @@ def catalogue(what: str) -> tuple[list[dict[str, Any]], list[str]]:
     """What irkit knows of a kind, one row each, and the plug-ins that failed to load.
 
     Args:
-        what: ``formats``, ``detectors``, ``regimes`` or ``steps``.
+        what: ``formats``, ``detectors``, ``recognisers``, ``regimes`` or ``steps``.
     """
     if what == "formats":
         from irkit.ingest.registry import registry
@@ -165,6 +165,10 @@ def catalogue(what: str) -> tuple[list[dict[str, Any]], list[str]]:
 
         known = load_detectors()
         return known.rows(), [f"{warning.plugin}: {warning.reason}" for warning in known.warnings]
+    if what == "recognisers":
+        from irkit.analyzers.pii_catalogue import recognisers
+
+        return recognisers(), []
     from irkit.playbook.engine import list_regimes, list_steps
 
     return (list_regimes() if what == "regimes" else list_steps()), []

@@ -45,6 +45,13 @@ def limits(case: Case, *, with_corpus: bool, deep: bool) -> tuple[str, ...]:
     _, missing = engine(case.settings.ner)
     if missing is not None:
         said.append(missing)
+    languages: dict[str, int] = json.loads(case.meta("languages_not_covered", "{}"))
+    if languages:
+        names = ", ".join(f"{name} ({number:,})" for name, number in sorted(languages.items()))
+        said.append(
+            f"{sum(languages.values()):,} responses read for names are in languages that the models"
+            f" were not made for, so names and places there can be missed: {names}"
+        )
     return tuple(said)
 
 

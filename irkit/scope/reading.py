@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ import polars as pl
 
 from irkit.analyzers import pii_rampart
 from irkit.analyzers.pii import MODEL, Piece, Recogniser, describe_model, engine, pieces
+from irkit.analyzers.pii_language import guess, uncovered
 from irkit.model import Progress, Provenance, Stage
 from irkit.scope.values import names_in_context, with_key
 
@@ -79,6 +81,7 @@ def read_names(
         Entities per response with the columns of ``values``, and the number of texts read.
     """
     columns = [name for name in values.columns if not name.startswith("in_")]
+    case.set_meta("languages_not_covered", "{}")
     spans = novel.select("text_id", "start", "end").unique().sort("text_id", "start", "end")
     if not len(spans):
         return values.head(0).select(columns), 0
@@ -91,14 +94,19 @@ def read_names(
     digest = engines + "".join(model["sha256"] for model in models.values())
     found: list[pl.DataFrame] = []
     kept: list[str] = []
+    languages: Counter[str] = Counter()
     for at in range(0, len(texts), _TEXTS):
         todo = list(_pieces(case, texts.slice(at, _TEXTS)))
+        first = {piece.text_id: piece.text for piece in reversed(todo)}
+        guesses = [guess(text) for text in first.values()]
+        languages.update(name for name in guesses if name and uncovered(name, engines))
         key = _key(todo, digest)
         kept.append(key)
         found.append(_read(case, todo, key, engines))
         if progress is not None:
             progress(Progress(Stage.PII, min(at + _TEXTS, len(texts)), len(texts), "texts"))
     _forget_others(case, kept)
+    case.set_meta("languages_not_covered", json.dumps(dict(sorted(languages.items()))))
     calls = novel.select("record_id", "choice", "text_id").unique(maintain_order=True)
     rows = calls.join(with_key(pl.concat(found)), on="text_id")
     rows = _uncovered(rows, values).sort("record_id", "choice", "e_start", "e_end", "entity_type")
