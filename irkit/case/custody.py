@@ -20,6 +20,8 @@ from irkit.errors import EvidenceMismatch, StorageError
 
 #: ``prev`` of the first entry.
 GENESIS = "0" * 64
+#: Bytes read at once when looking for the last entry.
+_TAIL = 64 << 10
 
 
 def canonical(entry: Mapping[str, Any]) -> bytes:
@@ -62,21 +64,33 @@ class CustodyLog:
             StorageError: the log cannot be written.
             EvidenceMismatch: the log's last line is damaged, so nothing may be chained to it.
         """
+        return self.append_all(action, [detail])
+
+    def append_all(self, action: str, details: Sequence[Mapping[str, Any]]) -> str:
+        """Write one entry per detail, all durable together; return the last hash.
+
+        Raises:
+            StorageError: the log cannot be written.
+            EvidenceMismatch: the log's last line is damaged, so nothing may be chained to it.
+        """
         last = self._last()
-        entry = {
-            "action": action,
-            "at": self._clock().isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "detail": detail,
-            "index": 0 if last is None else last.index + 1,
-            "prev": GENESIS if last is None else last.hash,
-            "tool": self._tool,
-            "who": self._who,
-        }
-        digest = hashlib.sha256(canonical(entry)).hexdigest()
-        line = canonical({**entry, "hash": digest}) + b"\n"
+        index, digest = (0, GENESIS) if last is None else (last.index + 1, last.hash)
+        lines: list[bytes] = []
+        for detail in details:
+            entry = {
+                "action": action,
+                "at": self._clock().isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+                "detail": detail,
+                "index": index,
+                "prev": digest,
+                "tool": self._tool,
+                "who": self._who,
+            }
+            index, digest = index + 1, hashlib.sha256(canonical(entry)).hexdigest()
+            lines.append(canonical({**entry, "hash": digest}) + b"\n")
         try:
             with self.path.open("ab") as stream:
-                stream.write(line)
+                stream.write(b"".join(lines))
                 stream.flush()
                 os.fsync(stream.fileno())
         except OSError as error:
@@ -114,14 +128,27 @@ class CustodyLog:
         return count, head
 
     def _last(self) -> CustodyEntry | None:
+        """Return the last entry; only the end of the file is read, however long the log is."""
         try:
             with self.path.open("rb") as stream:
-                lines: Sequence[bytes] = stream.read().splitlines()
+                at = stream.seek(0, os.SEEK_END)
+                held = b""
+                while at and held.count(b"\n", 0, -1) == 0:
+                    step = min(at, _TAIL)
+                    at -= step
+                    stream.seek(at)
+                    held = stream.read(step) + held
         except FileNotFoundError:
             return None
+        lines = held.splitlines()
         if not lines:
             return None
-        return self._parse(lines[-1], len(lines) - 1)
+        try:
+            return self._parse(lines[-1], -1)
+        except EvidenceMismatch:
+            # Damaged: the whole log is read once, to say which entry it is.
+            with self.path.open("rb") as stream:
+                return self._parse(lines[-1], sum(1 for _ in stream) - 1)
 
     def _parse(self, line: bytes, index: int) -> CustodyEntry:
         try:

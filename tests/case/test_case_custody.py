@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from irkit.case import CustodyLog, fixed_clock
+from irkit.case import CustodyLog, custody, fixed_clock
 from irkit.errors import EvidenceMismatch
 
 CLOCK = fixed_clock("2026-10-16T07:00:00Z")
@@ -78,3 +78,19 @@ def test_lines_are_canonical_json(tmp_path):
     line = log.path.read_text("utf-8").rstrip("\n")
     again = json.dumps(json.loads(line), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     assert sorted(again) == sorted(line)
+
+
+def test_the_end_of_a_long_log_is_found(tmp_path, monkeypatch):
+    monkeypatch.setattr(custody, "_TAIL", 50)
+    log = make(tmp_path)
+    log.append("new", note="x" * 400)
+    head = log.append_all("preserve", [{"n": number, "pad": "y" * 90} for number in range(5)])
+    last = log.append("assess")
+    entries = list(log.entries())
+    assert [entry.index for entry in entries] == list(range(7))
+    assert entries[5].hash == head
+    assert log.verify() == (7, last)
+    damaged = log.path.read_bytes()[:-9] + b"\n"
+    log.path.write_bytes(damaged)
+    with pytest.raises(EvidenceMismatch, match="entry 6 "):
+        log.append("notify")

@@ -123,3 +123,19 @@ def test_interrupt_leaves_a_case_that_opens(case, logs, monkeypatch, clock):
     with Case.open(path, write=True, clock=clock) as again:
         assert len(evidence.intake(again, [logs]).added) == 2
         assert {f.state for f in evidence.verify(again)} == {EvidenceState.VERIFIED}
+
+
+def test_many_small_files_are_recorded_together(tmp_path, monkeypatch):
+    monkeypatch.setattr(evidence, "_TOGETHER", 4)
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    for number in range(10):
+        (logs / f"{number}.json").write_text(str(number % 9))
+    with Case.create(tmp_path / "m.irkit") as case:
+        found = evidence.intake(case, [logs])
+        rows = case.rows("SELECT source_id, sha256 FROM evidence_source ORDER BY source_id")
+        entries = [entry for entry in case.custody.entries() if entry.action == "preserve"]
+        assert len(found.already_preserved) == 1
+        assert [row[0] for row in rows] == list(range(1, 10))
+        assert [(e.detail["source_id"], e.detail["sha256"]) for e in entries] == rows
+        assert evidence.intake(case, [logs]).added == ()
