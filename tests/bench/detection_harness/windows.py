@@ -75,7 +75,7 @@ def run(plan: Plan, ordinary: Cover) -> WindowResult:
     rng = random.Random(f"{plan.seed}/pool")
     points = embed(rng.sample(pool, min(len(pool), 20_000)))
     sizes: tuple[tuple[int, tuple[float, ...], int, int], ...] = (
-        (100, SHARES, 1 if plan.quick else 12, 100 if plan.quick else 1500),
+        (100, SHARES, max(1, plan.repeats * 3 // 5), 10 * plan.benign),
     )
     if not plan.quick:
         sizes += ((1500, (0.05,), 3, 60),)
