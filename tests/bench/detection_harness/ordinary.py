@@ -143,7 +143,7 @@ class Cover:
         return [dict(call) for call in out]
 
 
-def read_logs(folder: Path, *, most: int = 600) -> list[list[Call]]:
+def read_logs(folder: Path, *, most: int = 300) -> list[list[Call]]:
     """Read back calls of cover roles from logs that ``make_ordinary.py`` wrote.
 
     Args:
