@@ -36,7 +36,7 @@ class TemplateSlotEnumeration:
     spec = DetectorSpec(
         id="D3",
         name="template_slot_enumeration",
-        version="1",
+        version="2",
         title="Template slot enumeration",
         looks_for="one template filled with every value of an attribute per person, or with many "
         "people's names and an open question for their data",

@@ -37,7 +37,7 @@ class PrefixContinuationProbe:
     spec = DetectorSpec(
         id="D11",
         name="prefix_continuation_probe",
-        version="1",
+        version="2",
         title="Prefix and continuation probe",
         looks_for="prompts that stop in the middle of a training document, and answers that go on "
         "with it",
