@@ -81,10 +81,9 @@ def test_garak_probes_of_other_attacks_are_seldom_called_extraction(probes):
     sessions = sum(row["sessions"] for row in other.values())
     called = sum(row["extraction"] + row["other"] for row in other.values())
     assert sessions >= 120
-    # Known: encoded payloads look like bare text to be completed, and probes for private
-    # information are asks for personal data.
-    assert called <= 0.10 * sessions
-    for family in ("dan", "promptinject", "snowball", "glitch"):
+    # Known: probes for private information are asks for personal data, whatever their collection.
+    assert called <= 0.03 * sessions
+    for family in ("dan", "encoding", "promptinject", "snowball", "glitch"):
         assert all(
             row["tier_a_or_b"] == 0 for probe, row in other.items() if probe.startswith(family)
         )

@@ -20,8 +20,8 @@ from detection_harness import metrics
 from detection_harness.staging import ALPHAS, Plan, Verdict, note, scratch, verdicts
 from irkit.analyzers import build_baseline, replay
 
-#: Ordinary clients to calibrate on: the least that promises 1e-3, and some more.
-_CALIBRATION, _TESTED = 2450, 1500
+#: Ordinary clients to calibrate on (twice the least, so that the two top ranks are rejected).
+_CALIBRATION, _TESTED = 5000, 1500
 _CALLS = (40, 70)
 #: A walk takes thirty queries of one anchor.
 QUERIES = (60, 300)
