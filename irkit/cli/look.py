@@ -116,6 +116,7 @@ def quarantine(
 ) -> None:
     """Which entries could not be read, where and why.
 
+    Also lists rows of tables handed in to irkit scope that were set aside.
     With --reread they are read again, for example by a mended mapping file: what is readable now
     becomes records, as if it had been read so from the start; the rest stays.
     """
@@ -137,11 +138,18 @@ def quarantine(
         return
     with reading(session, case_path) as case:
         page = views.quarantine(case.con, limit=limit)
+        aside = views.aside(case.con, limit=limit)
     rows = [{**plain(row), "source": Path(row.source).name} for row in page.rows]
+    left_out = [plain(row) for row in aside.rows]
     widths = {"source": 30, "member": 20, "entry_no": 9, "byte_offset": 12, "byte_len": 9}
     if not any(row["member"] for row in rows):
         del widths["member"]
-    session.emit(rows, table(rows, {**widths, "error_code": 18, "error_text": 60}, page.total))
+    text = table(rows, {**widths, "error_code": 18, "error_text": 60}, page.total)
+    if left_out:
+        heading = "Rows of tables handed in (register, canaries) that were set aside:"
+        listed = table(left_out, {"file": 30, "row": 8, "reason": 60}, aside.total)
+        text = "\n".join((text, "", heading, listed))
+    session.emit({"entries": rows, "tables": left_out}, text)
 
 
 @cli.command()

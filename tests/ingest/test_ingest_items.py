@@ -198,4 +198,8 @@ def test_the_replay_view_tells_rows_without_their_values(case, tmp_path):
     (record_id,) = case.rows("SELECT record_id FROM query_record")[0]
     detail = record_detail(case.con, record_id)
     assert detail is not None
-    assert ("row 1", "features[4] -> class 2 (0.91), 3 scores") in detail.parameters
+    [item] = detail.items
+    assert (item.width, item.label, item.scalars) == (4, "2", 3)
+    assert item.top == pytest.approx(0.91)
+    assert item.scores[0][0] == "2"
+    assert "0.12" not in repr(detail.items) and "77" not in repr(detail.items)

@@ -1,8 +1,9 @@
 """Read models: what the faces show, as frozen facts built by SQL with bounded result sizes.
 
 Every function takes a DuckDB connection (or a cursor of one, for another thread), binds every
-parameter and orders every result, so two faces looking at one case say the same.  Nothing here
-masks or sanitises: texts leave as logged, and the face that draws them decides.
+parameter and orders every result, so two faces looking at one case say the same.  Texts leave as
+logged, and the face that draws them masks them by :mod:`irkit.case.shown`; only the transcript is
+masked already.
 """
 
 from __future__ import annotations
@@ -14,15 +15,18 @@ from irkit.case.views.actors import (
     ActorRow,
     DetectorRow,
     FindingDetail,
+    Stretch,
     actor_columns,
     actor_findings,
     actors,
     detectors,
 )
 from irkit.case.views.evidence import (
+    AsideRow,
     CustodyRow,
     QuarantineRow,
     SourceRow,
+    aside,
     custody_rows,
     quarantine,
     quarantine_raw,
@@ -61,23 +65,36 @@ from irkit.case.views.overview import (
 from irkit.case.views.replay import (
     CurvePoint,
     EvidenceMark,
+    ItemRow,
     Message,
     RecordDetail,
     SequenceRow,
     SequenceSummary,
     Span,
     TokenLogprob,
+    curve_detectors,
     evidence_curve,
     position_of,
     record_detail,
     sequence,
     sequence_summary,
 )
+from irkit.case.views.transcript import (
+    ShownCall,
+    ShownText,
+    Transcript,
+    call_lines,
+    find_actor,
+    hidden_values,
+    item_words,
+    transcript,
+)
 
 __all__ = [
     "ActorKey",
     "ActorPage",
     "ActorRow",
+    "AsideRow",
     "Column",
     "CurvePoint",
     "CustodyRow",
@@ -91,6 +108,7 @@ __all__ = [
     "FilterError",
     "FindingDetail",
     "FunnelStep",
+    "ItemRow",
     "Message",
     "ObligationRow",
     "Overview",
@@ -100,15 +118,22 @@ __all__ = [
     "SequenceRow",
     "SequenceSummary",
     "SeverityRow",
+    "ShownCall",
+    "ShownText",
     "SourceRow",
     "Span",
+    "Stretch",
     "SubjectRow",
     "TimelineBucket",
     "TokenLogprob",
+    "Transcript",
     "Verdict",
     "actor_columns",
     "actor_findings",
     "actors",
+    "aside",
+    "call_lines",
+    "curve_detectors",
     "custody_rows",
     "deadlines",
     "detectors",
@@ -117,7 +142,10 @@ __all__ = [
     "exposure_columns",
     "exposure_detail",
     "exposures",
+    "find_actor",
     "funnel",
+    "hidden_values",
+    "item_words",
     "next_deadline",
     "obligations",
     "overview",
@@ -134,4 +162,5 @@ __all__ = [
     "subject_columns",
     "subjects",
     "timeline",
+    "transcript",
 ]

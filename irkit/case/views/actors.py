@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -52,6 +53,15 @@ class ActorPage:
 
 
 @dataclass(frozen=True, slots=True)
+class Stretch:
+    """One stretch of the behaviour between pauses."""
+
+    first: datetime | None
+    last: datetime | None
+    queries: int
+
+
+@dataclass(frozen=True, slots=True)
 class FindingDetail:
     """One technique found on one actor."""
 
@@ -74,6 +84,11 @@ class FindingDetail:
     members: tuple[str, ...]
     evidence_record_ids: tuple[str, ...]
     summary: str
+    end_low: datetime | None = None
+    end_high: datetime | None = None
+    stretches: tuple[Stretch, ...] = ()
+    dilution: float | None = None
+    pattern: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +263,8 @@ def actor_findings(con: duckdb.DuckDBPyConnection, key: ActorKey) -> tuple[Findi
     found = con.execute(
         "SELECT finding_id, technique, runner_up, profile, tier, p_value, p_kind, q_value,"
         " e_value, score, onset, onset_low, onset_high, first_seen, last_seen, queries, members,"
-        " evidence_record_ids, summary FROM finding WHERE unit_kind = ? AND unit = ?"
+        " evidence_record_ids, summary, end_low, end_high, stretches, dilution, pattern"
+        " FROM finding WHERE unit_kind = ? AND unit = ?"
         " ORDER BY tier, p_value NULLS LAST, score DESC NULLS LAST, finding_id",
         [key.kind.value, key.unit],
     ).fetchall()
@@ -273,9 +289,26 @@ def actor_findings(con: duckdb.DuckDBPyConnection, key: ActorKey) -> tuple[Findi
             tuple(row[16] or ()),
             tuple(row[17] or ()),
             str(row[18] or ""),
+            utc(row[19]),
+            utc(row[20]),
+            _stretches(row[21]),
+            row[22],
+            row[23],
         )
         for row in found
     )
+
+
+def _stretches(text: str | None) -> tuple[Stretch, ...]:
+    try:
+        listed = json.loads(text or "[]")
+        return tuple(Stretch(_moment(a), _moment(b), int(count)) for a, b, count in listed)
+    except (ValueError, TypeError):
+        return ()
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else utc(datetime.fromisoformat(text))
 
 
 def detectors(con: duckdb.DuckDBPyConnection, key: ActorKey) -> tuple[DetectorRow, ...]:

@@ -58,6 +58,15 @@ class QuarantineRow:
 
 
 @dataclass(frozen=True, slots=True)
+class AsideRow:
+    """One row of a handed-in table (register, canaries) that could not be used."""
+
+    file: str
+    row: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class CustodyRow:
     """One line of the custody log."""
 
@@ -140,6 +149,17 @@ def quarantine(
     ).fetchall()
     total = int(found[0][-1]) if found else 0
     return Page(tuple(QuarantineRow(*row[:10]) for row in found), total, offset)
+
+
+def aside(con: duckdb.DuckDBPyConnection, *, limit: int = 500) -> Page[AsideRow]:
+    """Return rows of handed-in tables that were set aside, in the order of their files."""
+    found = con.execute(
+        "SELECT file, row, reason, count(*) OVER () FROM input_aside"
+        " ORDER BY file, row, reason LIMIT ?",
+        [limit],
+    ).fetchall()
+    total = int(found[0][-1]) if found else 0
+    return Page(tuple(AsideRow(str(f), int(n), str(r)) for f, n, r, _ in found), total, 0)
 
 
 def quarantine_raw(

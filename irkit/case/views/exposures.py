@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from irkit.case.views.filters import Column, Filter, order_by
+from irkit.case.views.replay import Span, response_spans
 from irkit.case.views.times import utc
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class ExposureDetail:
     categories: tuple[str, ...]
     subjects: tuple[SubjectRow, ...]
     reviews: tuple[tuple[str, str, str, datetime | None], ...]
+    #: Everything marked in the same response: what stands beside a passage is personal, too.
+    spans: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +230,7 @@ def exposure_detail(con: duckdb.DuckDBPyConnection, exposure_id: str) -> Exposur
         tuple(extra[7] or ()),
         tuple(_subject(person) for person in people),
         tuple((str(v), str(n), str(w), utc(at)) for v, n, w, at in reviews),
+        tuple(response_spans(con, str(row[1])).get(int(extra[1]), ())),
     )
 
 

@@ -32,6 +32,8 @@ class SequenceSummary:
     onset: datetime | None
     onset_position: int | None
     leak_positions: tuple[int, ...]
+    end: datetime | None = None
+    end_position: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,31 @@ class TokenLogprob:
 
 
 @dataclass(frozen=True, slots=True)
+class ItemRow:
+    """One row of a prediction call: what kind of thing was sent, what came back; no values.
+
+    Attributes:
+        item: place in the call, from 0.
+        width: number of features sent; 0 where they were not logged.
+        label: class returned.
+        top: probability of that class.
+        margin: distance to the runner-up.
+        entropy: entropy of the class scores, in nats.
+        scores: probabilities by class, the largest first; at most five.
+        scalars: numbers that the answer held.
+    """
+
+    item: int
+    width: int
+    label: str | None
+    top: float | None
+    margin: float | None
+    entropy: float | None
+    scores: tuple[tuple[str, float], ...]
+    scalars: int
+
+
+@dataclass(frozen=True, slots=True)
 class EvidenceMark:
     """What one detector saw in one call."""
 
@@ -121,18 +148,21 @@ class RecordDetail:
     byte_offset: int | None
     raw_sha256: str | None
     warnings: tuple[str, ...]
+    items: tuple[ItemRow, ...] = ()
+    item_count: int = 0
 
 
 def sequence_summary(
     con: duckdb.DuckDBPyConnection, key: ActorKey, *, leak_limit: int = 5000
 ) -> SequenceSummary:
-    """Count an actor's calls and locate the onset and the leaking calls in their order."""
+    """Count an actor's calls and locate onset, end of activity and leaks in their order."""
     ordered = _ordered(key)
     row = con.execute(
-        f"WITH s AS ({ordered}), o AS (SELECT min(onset) AS onset FROM finding"
-        " WHERE unit_kind = $kind AND unit = $unit AND onset IS NOT NULL)"
+        f"WITH s AS ({ordered}), o AS (SELECT min(onset) AS onset, max(last_seen) AS ended"
+        " FROM finding WHERE unit_kind = $kind AND unit = $unit AND onset IS NOT NULL)"
         " SELECT count(*), min(event_time), max(event_time), (SELECT onset FROM o),"
-        " min(position) FILTER (event_time >= (SELECT onset FROM o)) FROM s",
+        " min(position) FILTER (event_time >= (SELECT onset FROM o)), (SELECT ended FROM o),"
+        " max(position) FILTER (event_time <= (SELECT ended FROM o)) FROM s",
         {"unit": key.unit, "kind": key.kind.value},
     ).fetchone()
     assert row is not None  # an aggregate without GROUP BY always yields one row
@@ -148,6 +178,8 @@ def sequence_summary(
         utc(row[3]),
         None if row[4] is None else int(row[4]),
         tuple(int(p[0]) for p in leaks),
+        utc(row[5]),
+        None if row[6] is None else int(row[6]),
     )
 
 
@@ -181,7 +213,11 @@ def position_of(con: duckdb.DuckDBPyConnection, key: ActorKey, record_id: str) -
 
 
 def evidence_curve(
-    con: duckdb.DuckDBPyConnection, key: ActorKey, *, points: int = 160
+    con: duckdb.DuckDBPyConnection,
+    key: ActorKey,
+    *,
+    points: int = 160,
+    detector: str | None = None,
 ) -> tuple[CurvePoint, ...]:
     """Return how evidence accumulates over an actor's sequence, at most ``points`` long.
 
@@ -190,11 +226,13 @@ def evidence_curve(
     Biometrika 1954), so the curve rises while the behaviour lasts and sinks when it stops.  Several
     detectors on one call are corrected by Bonferroni.  Where no query has a p-value (too little
     ordinary traffic to compare with), each adds its score as a share of the detector's largest.
+    With ``detector``, only what that one saw counts.
     """
     found = con.execute(
         f"""
         WITH s AS ({_ordered(key)}),
-        e AS (SELECT * FROM query_evidence SEMI JOIN s USING (record_id)),
+        e AS (SELECT * FROM query_evidence SEMI JOIN s USING (record_id)
+              WHERE $detector IS NULL OR detector = $detector),
         known AS (SELECT count(*) FILTER (p_value < 1) AS n FROM e),
         p AS (SELECT record_id, least(1.0, min(greatest(p_value, $floor)) * count(p_value)) AS p
               FROM e WHERE p_value IS NOT NULL GROUP BY record_id),
@@ -220,12 +258,24 @@ def evidence_curve(
         {
             "unit": key.unit,
             "points": points,
+            "detector": detector,
             "floor": EVIDENCE_FLOOR,
             "shape": EVIDENCE_SHAPE,
             "shape_ln": math.log(EVIDENCE_SHAPE),
         },
     ).fetchall()
     return tuple(CurvePoint(int(p), float(v), int(n)) for p, v, n in found)
+
+
+def curve_detectors(con: duckdb.DuckDBPyConnection, key: ActorKey) -> tuple[str, ...]:
+    """Name the detectors that saw something in an actor's queries, the most telling first."""
+    found = con.execute(
+        f"WITH s AS ({_ordered(key)}) SELECT detector FROM query_evidence SEMI JOIN s"
+        " USING (record_id) GROUP BY detector"
+        " ORDER BY sum(-ln(greatest(coalesce(p_value, 1.0), $floor))) DESC, count(*) DESC, 1",
+        {"unit": key.unit, "floor": EVIDENCE_FLOOR},
+    ).fetchall()
+    return tuple(str(row[0]) for row in found)
 
 
 def _ordered(key: ActorKey) -> str:
@@ -287,7 +337,7 @@ def record_detail(
         )
         if value is not None
     ]
-    parameters += _items(con, record_id)
+    items, item_count = _items(con, record_id)
     return RecordDetail(
         record_id,
         found[0],
@@ -311,29 +361,39 @@ def record_detail(
         found[13],
         found[14],
         tuple(found[15] or ()),
+        items,
+        item_count,
     )
 
 
-#: Rows of a prediction call that are told one by one.
-_TOLD_ITEMS = 5
+#: Rows of a prediction call that are told one by one, and classes of each.
+_TOLD_ITEMS, _TOLD_CLASSES = 200, 5
 
 
-def _items(con: duckdb.DuckDBPyConnection, record_id: str) -> list[tuple[str, str]]:
+def _items(con: duckdb.DuckDBPyConnection, record_id: str) -> tuple[tuple[ItemRow, ...], int]:
     """Return what a prediction call sent and got back, without any feature's value."""
     rows = con.execute(
-        "SELECT item, coalesce(width, 0), pred_label, top1_prob, scalars, count(*) OVER ()"
+        "SELECT item, coalesce(width, 0), pred_label, top1_prob, margin, entropy, class_probs,"
+        " class_labels, coalesce(scalars, 0), count(*) OVER ()"
         " FROM query_item WHERE record_id = ? ORDER BY item LIMIT ?",
         [record_id, _TOLD_ITEMS],
     ).fetchall()
-    told = []
-    for item, width, label, top, scalars, _ in rows:
-        said = "no class" if label is None else f"class {label}"
-        sure = "" if top is None else f" ({top:.2f})"
-        scores = f", {scalars} scores" if scalars else ""
-        told.append((f"row {item + 1}", f"features[{width}] -> {said}{sure}{scores}"))
-    if rows and rows[0][5] > len(rows):
-        told.append(("rows", f"{rows[0][5]:,} in this call"))
-    return told
+    told = tuple(
+        ItemRow(int(i), int(width), label, top, margin, entropy, _scores(probs, labels), int(many))
+        for i, width, label, top, margin, entropy, probs, labels, many, _ in rows
+    )
+    return told, int(rows[0][-1]) if rows else 0
+
+
+def _scores(
+    probs: list[float | None] | None, labels: list[str] | None
+) -> tuple[tuple[str, float], ...]:
+    known = [
+        (str(labels[i]) if labels and i < len(labels) else str(i), float(p))
+        for i, p in enumerate(probs or ())
+        if p is not None and math.isfinite(p)
+    ]
+    return tuple(sorted(known, key=lambda pair: (-pair[1], pair[0]))[:_TOLD_CLASSES])
 
 
 def _plain(value: Any) -> str:
@@ -386,6 +446,15 @@ def _responses(
         rows = con.execute(
             "SELECT 0, body, NULL FROM text WHERE text_id = ? LIMIT 1", [response_id]
         ).fetchall()
+    spans = response_spans(con, record_id)
+    return tuple(
+        Message("response", str(body), tuple(spans.get(int(choice), ())), int(choice), finish)
+        for choice, body, finish in rows
+    )
+
+
+def response_spans(con: duckdb.DuckDBPyConnection, record_id: str) -> dict[int, list[Span]]:
+    """Return every marked passage of a call's answers by choice: exposures and identifiers."""
     spans: dict[int, list[Span]] = {}
     for choice, start, end, provenance, label, ref in con.execute(
         "SELECT choice, response_start, response_end, provenance, level, exposure_id"
@@ -398,10 +467,7 @@ def _responses(
         spans.setdefault(int(choice), []).append(
             Span(int(start), int(end), str(provenance), str(label), str(ref))
         )
-    return tuple(
-        Message("response", str(body), tuple(spans.get(int(choice), ())), int(choice), finish)
-        for choice, body, finish in rows
-    )
+    return spans
 
 
 def _logprobs(

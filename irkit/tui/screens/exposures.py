@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import duckdb
@@ -14,6 +15,7 @@ from textual.content import Content
 from textual.widgets import Input
 
 from irkit.case import views
+from irkit.case.shown import HIDE_LIMIT, values_of
 from irkit.model import UnitKind
 from irkit.tui.actions import bindings
 from irkit.tui.screens.browse import Browse, BrowseScreen
@@ -88,6 +90,29 @@ def _subject_cells(row: views.SubjectRow) -> list[Cell]:
         Cell(short_stamp(row.first_exposed)),
         Cell(short_stamp(row.last_exposed)),
     ]
+
+
+def _in_place(detail: views.ExposureDetail, revealed: bool) -> Content:
+    """Draw a passage between what stands around it; only the passage itself is ever revealed."""
+    size = len(detail.body)
+    start, end = max(0, min(detail.start, size)), max(0, min(detail.end, size))
+    own = views.Span(detail.start, detail.end, detail.row.provenance, detail.row.level, "")
+    everything = (*detail.spans, own)
+    hide = values_of(detail.body, everything)[:HIDE_LIMIT]
+    if not revealed:
+        begin = max(0, start - AROUND)
+        body = detail.body[begin : end + AROUND]
+        return marked(body, _moved(everything, begin), revealed=False, hide=hide)
+    before, after = max(0, start - AROUND), detail.body[end : end + AROUND]
+    return Content.assemble(
+        marked(detail.body[before:start], _moved(detail.spans, before), revealed=False, hide=hide),
+        marked(detail.body[start:end], _moved([own], start), revealed=True),
+        marked(after, _moved(detail.spans, end), revealed=False, hide=hide),
+    )
+
+
+def _moved(spans: Sequence[views.Span], by: int) -> list[views.Span]:
+    return [replace(span, start=span.start - by, end=span.end - by) for span in spans]
 
 
 class ExposuresScreen(BrowseScreen):
@@ -226,11 +251,6 @@ class ExposuresScreen(BrowseScreen):
         state = "REVEALED" if revealed else "masked, r reveals"
         box.border_title = f"{line(row.exposure_id, 24)} · {state}"
         symbol, name, style = PROVENANCE.get(row.provenance, PROVENANCE["unverified"])
-        begin = max(0, detail.start - AROUND)
-        body = detail.body[begin : detail.end + AROUND]
-        span = views.Span(
-            detail.start - begin, detail.end - begin, row.provenance, row.level, row.exposure_id
-        )
         facts = [
             Content.assemble(
                 (f"{symbol} {name} {row.level}", style),
@@ -240,7 +260,7 @@ class ExposuresScreen(BrowseScreen):
                 ),
                 (f"  {', '.join(map(line, row.entity_types))}", "$muted"),
             ),
-            marked(body, [span], revealed=revealed, focus=detail.start - begin),
+            _in_place(detail, revealed),
             Content.styled(
                 f"{number(row.matched_chars)} characters matched, {number(detail.subtracted_chars)}"
                 f" explained by the prompt, {number(row.leaked_chars)} leaked."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -13,6 +12,7 @@ from textual.content import Content
 
 from irkit.errors import UsageError
 from irkit.model import Phase
+from irkit.playbook.form import FactRow, FormData, read_form
 from irkit.tui.actions import bindings
 from irkit.tui.screens.base import CaseScreen
 from irkit.tui.text import clean, line, plural
@@ -21,8 +21,6 @@ from irkit.tui.widgets.tables import Cell, PagedTable, TableColumn
 from irkit.tui.widgets.words import Words
 
 if TYPE_CHECKING:
-    from irkit.case import Case
-    from irkit.playbook.facts import Facts
     from irkit.playbook.fields import Field
 
 COLUMNS = (
@@ -41,26 +39,6 @@ STATE = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class FactRow:
-    """One field with where its value comes from."""
-
-    field: Field
-    state: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class FormData:
-    """The whole form for one phase."""
-
-    facts: Facts
-    rows: tuple[FactRow, ...]
-    missing: int
-    filled: int
-    total: int
-
-
 def _cells(row: FactRow) -> list[Cell]:
     symbol, word, style = STATE[row.state]
     tone = {"missing": "bold", "optional": "$muted"}.get(row.state, "")
@@ -70,30 +48,6 @@ def _cells(row: FactRow) -> list[Cell]:
         Cell(row.field.label, tone),
         Cell(row.text.replace("\n", "; "), "$muted" if row.state == "proposed" else ""),
     ]
-
-
-def read_form(case: Case, phase: Phase) -> FormData:
-    """Read facts and completeness of a phase."""
-    from irkit.playbook.facts import completeness, facts_from_case, filled
-    from irkit.playbook.fields import FIELDS
-    from irkit.tui.factforms import to_text
-
-    facts = facts_from_case(case)
-    gaps = {gap.field.key for gap in completeness(facts, phase)}
-    promised = {point.key for point in facts.unknowns()}
-    rows = []
-    for item in FIELDS:
-        text = to_text(facts.values.get(item.key))
-        if facts.has(item.key):
-            state = "you" if facts.sources.get(item.key) == "you" else "irkit"
-        elif item.key in facts.proposals:
-            state, text = "proposed", to_text(facts.proposals[item.key])
-        elif item.key in gaps:
-            state = "missing"
-        else:
-            state = "promised" if item.key in promised else "optional"
-        rows.append(FactRow(item, state, text))
-    return FormData(facts, tuple(rows), len(gaps), *filled(facts))
 
 
 class NotificationScreen(CaseScreen):
@@ -149,7 +103,7 @@ class NotificationScreen(CaseScreen):
         self._detail()
 
     def _detail(self) -> None:
-        from irkit.tui.factforms import form
+        from irkit.playbook.typed import form
 
         row: FactRow | None = self.query_one("#facts", PagedTable).selected
         if row is None:
@@ -192,7 +146,7 @@ class NotificationScreen(CaseScreen):
 
     def _edit(self, row: FactRow, text: str) -> None:
         from irkit.playbook.fields import Kind
-        from irkit.tui.factforms import form
+        from irkit.playbook.typed import form
 
         item = row.field
         how = form(item)
@@ -224,7 +178,7 @@ class NotificationScreen(CaseScreen):
 
     @staticmethod
     def _problem(item: Field, text: str) -> str:
-        from irkit.tui.factforms import from_text
+        from irkit.playbook.typed import from_text
 
         try:
             from_text(item, text)
@@ -233,7 +187,7 @@ class NotificationScreen(CaseScreen):
         return ""
 
     def _save(self, row: FactRow, text: str) -> None:
-        from irkit.tui.factforms import from_text
+        from irkit.playbook.typed import from_text
 
         problem = self._problem(row.field, text)
         if problem:

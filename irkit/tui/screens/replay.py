@@ -17,7 +17,7 @@ from irkit.tui.actions import bindings
 from irkit.tui.screens.base import CaseScreen
 from irkit.tui.text import line, middle, number, p_value, plural, short_stamp, stamp
 from irkit.tui.widgets.charts import EvidenceCurve, logprob_plot
-from irkit.tui.widgets.marked import marked, values_of
+from irkit.tui.widgets.marked import marked
 from irkit.tui.widgets.words import Words
 from irkit.tui.words import (
     KIND,
@@ -35,8 +35,6 @@ WINDOW = 400
 SPEEDS = (1.0, 2.0, 5.0, 10.0, 25.0)
 #: Quiet time after a step before texts are read, so that a held key stays smooth.
 SETTLE_SECONDS = 0.03
-#: Values masked outside their spans, at most (longest first).
-HIDE_LIMIT = 200
 
 
 class TextScroll(VerticalScroll, inherit_bindings=False):
@@ -259,11 +257,7 @@ class ReplayScreen(CaseScreen):
         if detail is None:
             return
         revealed = self.session.revealed(detail.record_id)
-        hide = tuple(
-            value
-            for response in detail.responses
-            for value in values_of(response.body, response.spans)
-        )[:HIDE_LIMIT]
+        hide = views.hidden_values(detail)
         parts: list[Content] = []
         shown = detail.messages if self.history else detail.messages[-1:]
         if len(detail.messages) > len(shown):
