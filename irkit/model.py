@@ -102,11 +102,12 @@ class EvidenceState(StrEnum):
 
 
 class Phase(StrEnum):
-    """Phase of a GDPR Art. 33(4) notification."""
+    """Phase of a GDPR Art. 33(4) notification; a notification made in error is withdrawn."""
 
     PRELIMINARY = "preliminary"
     SUPPLEMENTARY = "supplementary"
     COMPLETE = "complete"
+    WITHDRAWN = "withdrawn"
 
 
 class Stage(StrEnum):

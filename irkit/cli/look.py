@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from irkit.cli.group import cli
+from irkit.cli.secret import passphrase, password_file
 from irkit.cli.session import PATH, Session, common, pass_session, plain, reading, screens, writing
 from irkit.cli.text import entry_text, formats_text, next_text, summary_text, table
 from irkit.errors import ExitCode, UsageError
@@ -278,6 +279,38 @@ def decide(
     with writing(session, case_path) as case:
         view = settle(case, step_id, state, decision, reason, owner)
     session.emit(plain(view), f"{view.step.id}: {view.state}")
+
+
+@cli.command()
+@click.argument("packet", metavar="PACKET", type=PATH)
+@click.option("--key", type=PATH, required=True, help="PKCS#12 key (.p12, .pfx).")
+@password_file
+@click.option("--reason", default="", help="Reason shown in the signature.")
+@click.option("--case", "case_path", type=PATH, help="Case whose custody log records the act.")
+@common
+@pass_session
+def sign(
+    session: Session,
+    packet: Path,
+    key: Path,
+    password: Path | None,
+    reason: str,
+    case_path: Path | None,
+) -> None:
+    """Sign a finished packet (PAdES, offline).
+
+    PACKET is packet.pdf or its directory; packet.signed.pdf is written beside it. The key's
+    password is asked for, or read from --password-file; it never stands on the command line.
+    """
+    from irkit import flow
+
+    secret = passphrase(key, password)
+    if case_path is None:
+        made = flow.sign(packet, key, secret, reason=reason)
+    else:
+        with writing(session, case_path) as case:
+            made = flow.sign(packet, key, secret, reason=reason, case=case)
+    session.emit({"signed": str(made)}, str(made))
 
 
 @cli.command()

@@ -161,6 +161,18 @@ def preview_text(preview: Any) -> str:
     return "\n".join(preview.lines())
 
 
+def fill_text(result: Any) -> str:
+    """What a person still writes before the sample's packet can go out, and how."""
+    facts = result.packet.pdf.with_name("facts.toml")
+    wanted = "\n".join(f"  {label}" for label in result.to_fill)
+    return (
+        f"Before it can go out, a person writes {len(result.to_fill)} fields into {facts}:\n"
+        f"{wanted}\nThen: irkit --now 2026-10-16T10:00:00+02:00 notify {result.case_path} --phase"
+        f" complete --facts {facts} --out {result.packet.pdf.parent}\n"
+        f"Check it: irkit verify {result.packet.pdf.parent}"
+    )
+
+
 def summary_text(facts: dict[str, Any]) -> str:
     """Return the case on one page."""
     ingest, coverage = facts["ingest"], facts["coverage"]

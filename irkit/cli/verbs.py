@@ -9,8 +9,16 @@ from typing import Any
 import click
 
 from irkit.cli.group import cli
+from irkit.cli.secret import passphrase, password_file
 from irkit.cli.session import PATH, Session, common, pass_session, plain, screens, writing
-from irkit.cli.text import linking_text, preview_text, source_rows, sources_text, summary_text
+from irkit.cli.text import (
+    fill_text,
+    linking_text,
+    preview_text,
+    source_rows,
+    sources_text,
+    summary_text,
+)
 from irkit.errors import ExitCode, QuarantinedInput, UsageError
 
 GRADIENTS = (
@@ -47,6 +55,7 @@ def demo(session: Session, headless: bool, out: Path) -> None:
         f"Packet: {result.packet.pdf}\nCase:   {case_path}  (look inside: irkit open {case_path})"
         f"\nDone in {result.seconds:.1f} s."
     )
+    session.say(fill_text(result))
 
 
 @cli.command()
@@ -238,25 +247,58 @@ def assess(session: Session, case_path: Path, facts: Path | None) -> None:
 @click.argument("case_path", metavar="CASE", type=PATH)
 @click.option(
     "--phase",
-    type=click.Choice(["preliminary", "supplementary", "complete"]),
+    type=click.Choice(["preliminary", "supplementary", "complete", "withdrawn"]),
     default="preliminary",
     show_default=True,
 )
 @click.option("--facts", type=PATH, help="Facts that only people know (TOML).")
 @click.option("--out", type=PATH, required=True, help="Directory for the packet.")
+@click.option("--paper", type=click.Choice(["a4", "letter"]), default="a4", show_default=True)
+@click.option(
+    "--schedule-recipient",
+    "recipients",
+    multiple=True,
+    metavar="AGE1...",
+    help="Also write names and contact routes of the people, from the register given to scope,"
+    " encrypted for this age public key; give it repeatedly.",
+)
+@click.option("--sign", "key", type=PATH, help="Sign the PDF with this PKCS#12 key (.p12, .pfx).")
+@password_file
 @common
 @pass_session
-def notify(session: Session, case_path: Path, phase: str, facts: Path | None, out: Path) -> None:
+def notify(
+    session: Session,
+    case_path: Path,
+    phase: str,
+    facts: Path | None,
+    out: Path,
+    paper: str,
+    recipients: tuple[str, ...],
+    key: Path | None,
+    password: Path | None,
+) -> None:
     """Build the notification packet: PDF, JSON and annexes.
 
-    No exposed value appears in it; the build fails if one would.
+    No exposed value appears in it; the build fails if one would. With --sign the key's password
+    is asked for, or read from --password-file; it never stands on the command line.
     """
     from irkit import flow
     from irkit.model import Phase
 
+    # Asked for first: a packet is not built only to find that nobody knows the password.
+    secret = passphrase(key, password) if key else b""
     with writing(session, case_path) as case:
-        result = flow.notify(case, out, phase=Phase(phase), facts=facts)
-    session.emit(plain(result), str(result.pdf))
+        result = flow.notify(
+            case,
+            out,
+            phase=Phase(phase),
+            facts=facts,
+            paper={"a4": "A4", "letter": "Letter"}[paper],
+            schedule_recipients=recipients,
+        )
+        signed = flow.sign(result.pdf, key, secret, case=case) if key else None
+    session.emit({**plain(result), "signed": str(signed) if signed else None}, str(signed or
+                 result.pdf))  # fmt: skip
     for missing in result.missing:
         session.say(f"not yet known: {missing}")
 

@@ -25,6 +25,7 @@ from irkit.flow.reporting import (
     review,
     sample_review,
     sampled,
+    sign,
     status,
     verify,
 )
@@ -71,6 +72,7 @@ __all__ = [
     "sample_review",
     "sampled",
     "scope",
+    "sign",
     "status",
     "verify",
 ]

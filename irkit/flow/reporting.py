@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,19 +52,69 @@ def notify(
     *,
     phase: Phase = Phase.PRELIMINARY,
     facts: Path | None = None,
+    paper: str = "A4",
+    schedule_recipients: Sequence[str] = (),
 ) -> PacketResult:
     """Build the notification packet of a phase.
+
+    Args:
+        case: the case.
+        out: directory for the files.
+        phase: phase of the notification.
+        facts: file with what only people know.
+        paper: ``A4`` or ``Letter``.
+        schedule_recipients: age public keys for which the contact schedule is encrypted.
 
     Raises:
         PacketIncomplete: mandatory facts of the phase are missing; the list is in the message.
         EvidenceMismatch: evidence changed since intake; no packet is built on it.
     """
     from irkit.packet import build_packet
+    from irkit.playbook.exposed import held
     from irkit.playbook.facts import facts_from_case, load_facts
 
     evidence.verify(case, strict=True)
-    known = load_facts(facts, case) if facts else facts_from_case(case)
-    return build_packet(case, phase=phase, facts=known, out=out)
+    with held(case):
+        known = load_facts(facts, case) if facts else facts_from_case(case)
+        return build_packet(
+            case,
+            phase=phase,
+            facts=known,
+            out=out,
+            paper=paper,
+            schedule_recipients=schedule_recipients,
+        )
+
+
+def sign(
+    packet: Path, key: Path, passphrase: bytes, *, reason: str = "", case: Case | None = None
+) -> Path:
+    """Sign a finished packet with a PKCS#12 key; see :func:`irkit.packet.sign.sign_packet`.
+
+    Args:
+        packet: the packet's PDF, or the directory that holds it.
+        key: PKCS#12 file.
+        passphrase: its passphrase.
+        reason: shown in the signature.
+        case: where the act is recorded.
+
+    Raises:
+        UsageError: key, passphrase or packet cannot be used, or the packet is not what its
+            manifest says.
+    """
+    from irkit.errors import UsageError
+    from irkit.packet import verify_packet
+    from irkit.packet.sign import sign_packet
+
+    pdf = packet / "packet.pdf" if packet.is_dir() else packet
+    if not pdf.is_file():
+        raise UsageError(f"{pdf}: no such packet", "give packet.pdf or the directory that holds it")
+    if not verify_packet(pdf).ok:
+        raise UsageError(
+            f"{pdf}: is not the packet that irkit built, so it is not signed",
+            "see what differs: irkit verify PACKET",
+        )
+    return sign_packet(pdf, key, passphrase, reason=reason, case=case)
 
 
 def contain(case: Case, out: Path) -> list[Path]:

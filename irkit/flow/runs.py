@@ -16,6 +16,7 @@ from irkit.errors import UsageError
 from irkit.flow.preserving import preserve
 from irkit.flow.reporting import assess, contain, export, notify, remediate
 from irkit.flow.scoping import scope
+from irkit.model import Phase
 
 if TYPE_CHECKING:
     from irkit.packet import PacketResult
@@ -34,6 +35,7 @@ class DemoResult:
     summary: dict[str, Any]
     packet: PacketResult
     seconds: float
+    to_fill: tuple[str, ...] = ()
 
 
 def batch(
@@ -108,6 +110,15 @@ def open_demo_case(path: Path, *, clock: Clock) -> Case:
     )
 
 
+def to_complete(case: Case) -> tuple[str, ...]:
+    """Fields that only people can answer before the complete packet: label and key."""
+    from irkit.playbook.assessment import evaluate
+    from irkit.playbook.facts import completeness, facts_from_case
+
+    facts = evaluate(case, facts_from_case(case)).facts
+    return tuple(f"{g.field.label} ({g.field.key})" for g in completeness(facts, Phase.COMPLETE))
+
+
 def demo(case: Case, out: Path, *, progress: ProgressCallback | None = None) -> DemoResult:
     """Run the sample incident end to end into ``out``: export files and packet."""
     from irkit.playbook.facts_toml import read_facts
@@ -127,4 +138,4 @@ def demo(case: Case, out: Path, *, progress: ProgressCallback | None = None) -> 
     packet = notify(case, out / "packet")
     contain(case, out / "containment")
     remediate(case, out / "remediation")
-    return DemoResult(case.path, out, result, packet, time.monotonic() - begun)
+    return DemoResult(case.path, out, result, packet, time.monotonic() - begun, to_complete(case))

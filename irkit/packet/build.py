@@ -23,6 +23,7 @@ from irkit.packet.gate import SelfScan, known_values, pdf_texts, selfscan
 from irkit.packet.model import Packet, Row
 from irkit.packet.words import shown, stamp
 from irkit.playbook.assessment import Assessment, assess, evaluate
+from irkit.playbook.exposed import held
 from irkit.playbook.facts import Facts, completeness
 from irkit.playbook.facts_toml import template
 from irkit.playbook.fields import CONTACT_KEYS, FIELD
@@ -74,7 +75,8 @@ def build_packet(
     """Build the packet of a phase into ``out`` and freeze it in the case.
 
     Preliminary and supplementary packets may lack facts (Art. 33(4)); what lacks is listed in the
-    packet and in the result.  A complete packet may not, and a late one must say why.
+    packet and in the result.  A complete packet may not, a late one must say why, and so must a
+    withdrawal.
 
     Args:
         case: the case; a read-only one gets the files but no frozen copy.
@@ -86,23 +88,38 @@ def build_packet(
             encrypted, and never into the frozen packet.
 
     Raises:
-        PacketIncomplete: a complete packet lacks mandatory facts, or a late one lacks its reasons;
-            the error's ``missing`` lists the keys, and ``out/facts.toml`` is the file to fill.
+        PacketIncomplete: a complete packet lacks mandatory facts, or a late one or a withdrawal
+            lacks its reasons; the error's ``missing`` lists the keys, and ``out/facts.toml`` is
+            the file to fill.
         PacketError: an exposed value would stand in the packet.
         UsageError: the phase does not fit the chain.
         StorageError: a file cannot be written.
     """
-    from irkit.packet.attach import attach
-    from irkit.packet.document import PAPERS, lay_out
-    from irkit.packet.sections import story
+    from irkit.packet.document import PAPERS
 
     if paper not in PAPERS:
         raise UsageError(f"unknown paper '{paper}'", "use: " + ", ".join(PAPERS))
+    with held(case):
+        return _build(case, phase, facts, out, paper, schedule_recipients)
+
+
+def _build(
+    case: Case,
+    phase: Phase,
+    facts: Facts,
+    out: Path,
+    paper: str,
+    schedule_recipients: Sequence[str],
+) -> PacketResult:
+    from irkit.packet.attach import attach
+    from irkit.packet.document import lay_out
+    from irkit.packet.sections import story
+
     facts = completed(facts)
     result = assess(case, facts=facts) if case.writable else evaluate(case, facts)
     facts = result.facts
     last = latest(case)
-    _check_phase(phase, last)
+    _check_phase(case, phase, last)
     _gate(case, phase, facts, result, out)
     packet = _numbered(case, facts, result, phase, last)
     data = packet.as_json()
@@ -162,8 +179,20 @@ def _schedule(case: Case, recipients: Sequence[str]) -> dict[str, bytes]:
 # -- gates --------------------------------------------------------------------------------------
 
 
-def _check_phase(phase: Phase, last: _Frozen | None) -> None:
+def _check_phase(case: Case, phase: Phase, last: _Frozen | None) -> None:
+    if phase is Phase.WITHDRAWN and not any(not packet.draft for packet in _chain(case)):
+        raise UsageError(
+            "there is nothing to withdraw: this case has no signed packet",
+            "a draft that was never sent needs no withdrawal",
+        )
     if last is None or last.draft:
+        return
+    if last.phase == Phase.WITHDRAWN.value:
+        if phase not in (Phase.PRELIMINARY, Phase.WITHDRAWN):
+            raise UsageError(
+                f"the notification of this case was withdrawn by packet {last.number:03d}",
+                "a new notification begins with a preliminary packet",
+            )
         return
     if phase is Phase.PRELIMINARY and last.phase != Phase.PRELIMINARY.value:
         raise UsageError(
@@ -174,13 +203,22 @@ def _check_phase(phase: Phase, last: _Frozen | None) -> None:
 
 def _gate(case: Case, phase: Phase, facts: Facts, result: Assessment, out: Path) -> None:
     missing = []
-    if phase is Phase.COMPLETE:
+    if phase in (Phase.COMPLETE, Phase.WITHDRAWN):
         missing = [g.field.key for g in completeness(facts, phase)]
     duty = next((o for o in result.obligations if o.rule.id == "gdpr-33-1"), None)
     target = duty.target if duty and duty.applies == "yes" else None
     late = ""
-    if target is not None and not facts.has("notification.delay_reasons"):
-        sent = facts.instant("notification.submitted_at") or case.clock()
+    # Art. 33(4): once the authority has heard in time, what follows in phases is not late.
+    if (
+        target is not None
+        and phase is not Phase.WITHDRAWN
+        and not facts.has("notification.delay_reasons")
+    ):
+        sent = (
+            facts.instant("notification.first_submitted_at")
+            or facts.instant("notification.submitted_at")
+            or case.clock()
+        )
         if sent > target.at_utc:
             missing.append("notification.delay_reasons")
             late = (
@@ -204,10 +242,18 @@ def _gate(case: Case, phase: Phase, facts: Facts, result: Assessment, out: Path)
 
 def latest(case: Case) -> _Frozen | None:
     """The newest frozen packet of the case, or None."""
-    rooms = sorted(
+    rooms = _rooms(case)
+    return _read(rooms[-1]) if rooms else None
+
+
+def _rooms(case: Case) -> list[Path]:
+    return sorted(
         p for p in (case.path / "packets").glob("[0-9][0-9][0-9]-*") if (p / JSON).is_file()
     )
-    return _read(rooms[-1]) if rooms else None
+
+
+def _chain(case: Case) -> list[_Frozen]:
+    return [_read(room) for room in _rooms(case)]
 
 
 def _read(room: Path) -> _Frozen:
@@ -230,8 +276,7 @@ def _read(room: Path) -> _Frozen:
 
 
 def _before(case: Case, number: int) -> _Frozen | None:
-    rooms = sorted((case.path / "packets").glob("[0-9][0-9][0-9]-*"))
-    older = [p for p in rooms if int(p.name[:3]) < number and (p / JSON).is_file()]
+    older = [p for p in _rooms(case) if int(p.name[:3]) < number]
     return _read(older[-1]) if older else None
 
 

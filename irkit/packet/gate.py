@@ -39,8 +39,11 @@ _PREFIX_BITS = 22
 #: Entity types whose single values identify nobody and collide with ordinary text.
 _LOOSE = ("DATE", "LOCATION", "URL_HOST", "NRP", "ORG", "AGE", "TITLE", "LANGUAGE", "MONEY")
 
-_EMAIL = re.compile(r"[\w.+-]{2,64}@[\w-]+(?:\.[\w-]+)+")
+#: Begins at the start of a word and never goes back, so that long passages cost one pass.
+_EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{2,}+@[\w-]++(?:\.[\w-]+)+")
 _WORD = re.compile(r"[^\W_]+")
+#: What splits ASCII words; a line feed keeps texts that are read together apart.
+_NO_WORD = re.compile(r"[^a-z0-9\n]+")
 
 
 class PacketError(IrkitError):
@@ -97,14 +100,38 @@ def known_values(case: Case) -> Known:
     """Collect what is exposed: recognised values, e-mails in passages, the passages themselves."""
     passages = _passages(case)
     found = _values(case)
-    found.update(("EMAIL_ADDRESS", mail) for text in passages for mail in _EMAIL.findall(text))
+    # No address runs over a line feed, so all passages are read in one go.
+    found.update(("EMAIL_ADDRESS", mail) for mail in _EMAIL.findall("\n".join(passages)))
     values = []
-    for kind, value in sorted(found):
-        tokens = tuple(_WORD.findall(canonical(value)))
+    listed = sorted(found)
+    for (kind, _), words in zip(listed, _words([value for _, value in listed]), strict=True):
+        tokens = tuple(words)
         squashed = "".join(tokens)
         if _telling(kind, squashed, tokens):
             values.append((kind, squashed, tokens))
-    return Known(tuple(values), tuple(map(_squash, passages)), len(found))
+    return Known(tuple(values), _squashed(passages), len(found))
+
+
+def _squashed(texts: Sequence[str]) -> tuple[str, ...]:
+    """Bare letters and digits of many texts."""
+    return tuple(words if isinstance(words, str) else "".join(words) for words in _read(texts, ""))
+
+
+def _words(texts: Sequence[str]) -> list[list[str]]:
+    """Bare words of many texts."""
+    return [w.split() if isinstance(w, str) else w for w in _read(texts, " ")]
+
+
+def _read(texts: Sequence[str], between: str) -> list[str | list[str]]:
+    """Words of many texts: printable ASCII in one go, as it needs no normal form, else a list."""
+    flat = [text.replace("\n", " ").replace("\t", " ") for text in texts]
+    easy = [text.isascii() and text.isprintable() for text in flat]
+    joined = "\n".join(text for text, quick in zip(flat, easy, strict=True) if quick)
+    lines = iter(_NO_WORD.sub(between, joined.lower()).split("\n"))
+    return [
+        next(lines) if quick else _WORD.findall(canonical(text))
+        for text, quick in zip(texts, easy, strict=True)
+    ]
 
 
 def selfscan(
@@ -127,7 +154,8 @@ def selfscan(
     """
     places = {name: _squash(text) for name, text in texts.items()}
     # One look-up per value whatever the number of texts; the place is sought only after a hit.
-    grams = set().union(*map(_grams, texts.values())) if texts else set()
+    sizes = {len(tokens) for _, _, tokens in known.values} & set(range(1, _TOKENS + 1))
+    grams = set().union(*(_grams(text, sizes) for text in texts.values())) if texts else set()
     heads = {text[i : i + _LONG] for text in places.values() for i in range(len(text) - _LONG + 1)}
     # A field's "_" or ":" must not glue two values together, hence one text per contact field.
     excused_text = [_squash(text) for text in own_contacts]
@@ -139,7 +167,7 @@ def selfscan(
             excused += 1
             continue
         for name, text in places.items():
-            by_token = len(tokens) <= _TOKENS and tokens in _grams(texts[name])
+            by_token = len(tokens) <= _TOKENS and tokens in _grams(texts[name], {len(tokens)})
             if by_token or (len(squashed) >= _LONG and squashed in text):
                 raise _error(name, kind.lower().replace("_", " "), squashed, facts)
     _scan_passages(known.passages, places, excused_text, facts)
@@ -164,14 +192,13 @@ def _squash(text: str) -> str:
     return "".join(_WORD.findall(canonical(text)))
 
 
-def _grams(text: str) -> set[tuple[str, ...]]:
-    """Every run of 1 to 8 words of a text."""
+def _grams(text: str, sizes: Iterable[int]) -> set[tuple[str, ...]]:
+    """Every run of so many words of a text."""
     words = _WORD.findall(canonical(text))
-    return {
-        tuple(words[i : i + size])
-        for size in range(1, _TOKENS + 1)
-        for i in range(len(words) - size + 1)
-    }
+    found: set[tuple[str, ...]] = set()
+    for size in sizes:
+        found.update(zip(*(words[i:] for i in range(size)), strict=False))
+    return found
 
 
 def _telling(kind: str, squashed: str, tokens: tuple[str, ...]) -> bool:

@@ -98,7 +98,9 @@ def activity(case: Case) -> Row:
     width = next((w for w in steps_ if span / w <= 60), int(span / 60) + 1)
     rows = case.rows(
         "WITH flag AS (SELECT DISTINCT unit_kind, unit FROM finding WHERE tier IN ('A', 'B')),"
-        " hit AS (SELECT DISTINCT record_id FROM (" + exposed.COUNTED + "SELECT record_id FROM"
+        " hit AS (SELECT DISTINCT record_id FROM ("
+        + exposed.counted(case)
+        + "SELECT record_id FROM"
         " counted)) SELECT CAST(floor((epoch(r.event_time) - epoch(?::TIMESTAMP)) / ?) AS BIGINT)"
         " AS b, count(*), count(*) FILTER (WHERE EXISTS (SELECT 1 FROM flag f WHERE"
         " (f.unit_kind = 'credential' AND f.unit = r.credential_id) OR (f.unit_kind = 'source_ip'"

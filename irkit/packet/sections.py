@@ -84,7 +84,12 @@ def _cover(packet: Packet, digest: str, width: float, target: Row | None) -> lis
     out: list[Flowable] = [
         gap(40),
         para("Personal data breach notification", "title"),
-        para(f"{head.phase} notification of a leak of training data", "subtitle"),
+        para(
+            "withdrawal of the notification of a leak of training data"
+            if head.phase == "withdrawn"
+            else f"{head.phase} notification of a leak of training data",
+            "subtitle",
+        ),
         pairs(rows, width, 125),
     ]
     if head.synthetic:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,11 @@ from irkit.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
     from irkit.case import Case
+
+# The library logs tracebacks for what irkit says in one sentence; without a handler Python would
+# print them on the user's terminal.
+for _name in ("pyhanko", "pyhanko_certvalidator"):
+    logging.getLogger(_name).addHandler(logging.NullHandler())
 
 #: Name of the signed file beside the packet.
 SIGNED = "packet.signed.pdf"

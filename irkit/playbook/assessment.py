@@ -287,9 +287,9 @@ def _factors(case: Case, facts: Facts, over_100: str) -> tuple[RiskFactor, ...]:
     children = facts.tri("subjects.children")
     flagged = exposed.findings(case)
     seen = exposed.actors(flagged)
-    whole = case.rows(exposed.COUNTED + "SELECT count(*) FROM counted WHERE leaked_chars >= 200")[
-        0
-    ][0]
+    whole = case.rows(
+        exposed.counted(case) + "SELECT count(*) FROM counted WHERE leaked_chars >= 200"
+    )[0][0]
     secrets = any(w in words for w in ("password", "secret", "api_key", "token", "private_key"))
     documents = any(w in words for w in ("passport", "ssn", "national_id", "id_card", "driver"))
     people = facts.count("subjects.count")

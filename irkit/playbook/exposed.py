@@ -6,9 +6,13 @@ Only aggregates, hashes and ids leave these queries, never an exposed value.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from irkit.case.views.silence import silences
 from irkit.model import Count
@@ -39,6 +43,55 @@ WITH verdict AS (
 )
 """
 
+T = TypeVar("T")
+
+#: Cases whose counted exposures are held in a table of this connection, with what was worked out.
+_HELD: WeakKeyDictionary[Case, dict[str, Any]] = WeakKeyDictionary()
+
+
+@contextmanager
+def held(case: Case) -> Iterator[None]:
+    """Work out the counted exposures once for everything that is asked inside the block.
+
+    A packet asks some thirty questions about the same rows; on a case of a million calls the join
+    behind them costs more than all answers.  Nothing inside the block may change exposures or
+    reviews.  The table is the connection's own and never reaches the case file.
+    """
+    if case in _HELD:
+        yield
+        return
+    case.con.execute(
+        "CREATE OR REPLACE TEMP TABLE held_counted AS " + COUNTED + "SELECT * FROM counted"
+    )
+    _HELD[case] = {}
+    try:
+        yield
+    finally:
+        del _HELD[case]
+        case.con.execute("DROP TABLE IF EXISTS temp.held_counted")
+
+
+def _once(ask: Callable[[Case], T]) -> Callable[[Case], T]:
+    """Ask a question about a held case once; answers are frozen or copied by who changes them."""
+
+    @wraps(ask)
+    def asked(case: Case) -> T:
+        known = _HELD.get(case)
+        if known is None:
+            return ask(case)
+        if ask.__name__ not in known:
+            known[ask.__name__] = ask(case)
+        answer: T = known[ask.__name__]
+        return answer
+
+    return asked
+
+
+def counted(case: Case) -> str:
+    """Begin a query over the counted exposures: ``counted(case) + "SELECT ... FROM counted"``."""
+    return "WITH counted AS (FROM temp.held_counted) " if case in _HELD else COUNTED
+
+
 #: Subjects that count for the confirmed floor, and for the best estimate.
 CONFIRMED, LIKELY = "('confirmed')", "('confirmed', 'probable')"
 
@@ -64,10 +117,12 @@ class Window:
     leaked_chars: int
 
 
+@_once
 def window(case: Case) -> Window:
     """Measure the exposure window over counted exposures."""
     row = case.rows(
-        COUNTED + "SELECT min(event_time), max(event_time), count(*), count(DISTINCT record_id)"
+        counted(case)
+        + "SELECT min(event_time), max(event_time), count(*), count(DISTINCT record_id)"
         " FILTER (WHERE NOT starts_with(record_id, 'gradient:')),"
         " count(DISTINCT credential_id), count(DISTINCT client_ip), count(DISTINCT doc_id),"
         " coalesce(sum(leaked_chars), 0) FROM counted"
@@ -125,7 +180,7 @@ def records(case: Case) -> Count | None:
     if stored is not None:
         return stored
     row = case.rows(
-        COUNTED + "SELECT count(DISTINCT doc_id), (SELECT count(*) FROM exposure WHERE"
+        counted(case) + "SELECT count(DISTINCT doc_id), (SELECT count(*) FROM exposure WHERE"
         " provenance = 'unverified') FROM counted"
     )[0]
     if not any(row):
@@ -134,10 +189,11 @@ def records(case: Case) -> Count | None:
     return Count(best, best, best + int(row[1]), "distinct training records; max adds unverified")
 
 
+@_once
 def kinds(case: Case) -> dict[str, int]:
     """Entity types and data categories among counted exposures, with exposures per kind."""
     rows = case.rows(
-        COUNTED + ", k AS (SELECT exposure_id, unnest(list_distinct(list_concat("
+        counted(case) + ", k AS (SELECT exposure_id, unnest(list_distinct(list_concat("
         " coalesce(entity_types, []), coalesce(categories, [])))) AS kind FROM counted)"
         " SELECT kind, count(DISTINCT exposure_id) FROM k WHERE kind IS NOT NULL"
         " GROUP BY kind ORDER BY kind"
@@ -156,10 +212,11 @@ class Cluster:
     subjects: int
 
 
+@_once
 def clusters(case: Case) -> list[Cluster]:
     """Group confirmed and probable subjects by what came out about them."""
     rows = case.rows(
-        COUNTED + ", per AS (SELECT s.subject_key, list_sort(list_distinct(flatten(list("
+        counted(case) + ", per AS (SELECT s.subject_key, list_sort(list_distinct(flatten(list("
         "  list_concat(coalesce(c.entity_types, []), coalesce(c.categories, [])))))) AS kinds,"
         "  coalesce(any_value(s.special_category), false) AS special,"
         "  coalesce(any_value(s.child), false) AS child, bool_or(c.doc_id IS NOT NULL) AS linked"
@@ -187,7 +244,7 @@ def countries(case: Case) -> dict[str, int]:
 def recipients(case: Case, limit: int = 40) -> list[tuple[str, int, datetime | None]]:
     """Credentials that received exposed data, with exposing requests and the last time."""
     rows = case.rows(
-        COUNTED + "SELECT CASE WHEN starts_with(record_id, 'gradient:') THEN 'holders of the"
+        counted(case) + "SELECT CASE WHEN starts_with(record_id, 'gradient:') THEN 'holders of the"
         " preserved gradients' ELSE coalesce(credential_id, 'address ' || client_ip, 'not logged')"
         " END AS who, count(DISTINCT record_id), max(event_time) FROM counted GROUP BY who"
         " ORDER BY count(DISTINCT record_id) DESC, who LIMIT ?",
@@ -196,10 +253,11 @@ def recipients(case: Case, limit: int = 40) -> list[tuple[str, int, datetime | N
     return [(str(who), int(number), utc(last)) for who, number, last in rows]
 
 
+@_once
 def models(case: Case) -> list[dict[str, str]]:
     """Models, versions and fingerprints that answered while data came out."""
     rows = case.rows(
-        COUNTED + "SELECT DISTINCT coalesce(model_served, model_requested, '') AS model,"
+        counted(case) + "SELECT DISTINCT coalesce(model_served, model_requested, '') AS model,"
         " coalesce(model_version, '') AS version, coalesce(system_fingerprint, '') AS fp,"
         " coalesce(endpoint, '') AS endpoint FROM counted"
         " WHERE NOT starts_with(record_id, 'gradient:') ORDER BY ALL"
@@ -299,6 +357,7 @@ class TemplateSpread:
     reason: str
 
 
+@_once
 def template_spread(case: Case) -> TemplateSpread:
     """Propose whether the divergence is structural, from the spread of leaking prompts.
 
@@ -308,7 +367,8 @@ def template_spread(case: Case) -> TemplateSpread:
     a share of at least 5 % each, speak for a structural cause.  In between, nothing is proposed.
     """
     rows = case.rows(
-        COUNTED + ", probe AS (SELECT DISTINCT text_id FROM corpus_match WHERE role = 'prompt'),"
+        counted(case)
+        + ", probe AS (SELECT DISTINCT text_id FROM corpus_match WHERE role = 'prompt'),"
         " leaking AS (SELECT DISTINCT c.record_id, c.prompt_text_id FROM counted c"
         "  WHERE NOT starts_with(c.record_id, 'gradient:')),"
         " family AS (SELECT l.record_id, CASE WHEN p.text_id IS NOT NULL THEN 'prefix of a training"

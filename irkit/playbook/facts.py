@@ -214,7 +214,9 @@ def completeness(facts: Facts, phase: Phase) -> list[Gap]:
     promised = {point.key: point for point in facts.unknowns()}
     gaps = []
     for item in FIELDS:
-        if item.needed is None or (item.needed is Phase.COMPLETE and phase is not Phase.COMPLETE):
+        # What a complete packet or a withdrawal asks for, no other phase does.
+        own = item.needed in (Phase.COMPLETE, Phase.WITHDRAWN)
+        if item.needed is None or (own and phase is not item.needed):
             continue
         open_answer = item.kind is Kind.TRI and facts.tri(item.key) == "unknown"
         if facts.has(item.key) and not open_answer:

@@ -51,7 +51,7 @@ class Field:
     confirm: bool = False
 
 
-PRELIMINARY, COMPLETE = Phase.PRELIMINARY, Phase.COMPLETE
+PRELIMINARY, COMPLETE, WITHDRAWN = Phase.PRELIMINARY, Phase.COMPLETE, Phase.WITHDRAWN
 T, I, TRI, TS, CH = Kind.TEXT, Kind.INSTANT, Kind.TRI, Kind.TEXTS, Kind.CHOICE  # noqa: E741
 
 #: Recital 75 and 85 harms: the controlled vocabulary of Art. 33(3)(c).
@@ -107,11 +107,25 @@ FIELDS: tuple[Field, ...] = (
         _f("notification.reference", "Authority's reference of an earlier report"),
         _f("notification.submitted_at", "Submitted at", I, hint="when this phase was sent"),
         _f(
+            "notification.first_submitted_at",
+            "First phase submitted at",
+            I,
+            hint="when the authority first heard of the breach; later phases are then not late",
+            art="33(4)",
+        ),
+        _f(
             "notification.delay_reasons",
             "Reasons for a notification after 72 hours",
             TS,
             hint="needed when the packet is later than 72 hours after awareness",
             art="33(1)",
+        ),
+        _f(
+            "notification.withdrawal_reasons",
+            "Reasons for the withdrawal",
+            T,
+            WITHDRAWN,
+            "why what was notified turned out to be no breach, or was notified twice",
         ),
         _f("notification.language", "Language of the packet", hint="BCP 47, like en-GB"),
         _f("notification.marking", "Classification marking"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
 
 from irkit.case.mask import clean
 
@@ -11,7 +12,10 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 def plain(text: object, *, keep_breaks: bool = False) -> str:
     """Remove terminal sequences, controls, and hidden, reordering or private-use characters."""
-    flat = clean(str(text)).replace("\t", " ")
+    raw = str(text)
+    if raw.isascii() and raw.isprintable():
+        return raw
+    flat = clean(raw).replace("\t", " ")
     if not keep_breaks:
         flat = flat.replace("\n", " ")
     if flat.isascii():
@@ -26,7 +30,8 @@ def one_line(text: object, limit: int = 400) -> str:
     return flat if len(flat) <= limit else flat[: limit - 1] + "\u2026"
 
 
+@lru_cache(maxsize=4096)
 def csv_safe(text: object) -> str:
-    """A cell that no spreadsheet takes for a formula."""
+    """A cell that no spreadsheet takes for a formula; the cells of a column repeat themselves."""
     flat = plain(text)
     return "'" + flat if flat.lstrip().startswith(_FORMULA) else flat

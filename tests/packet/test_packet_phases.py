@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pypdf
 import pytest
@@ -124,3 +125,39 @@ def test_a_damaged_chain_is_said_not_ignored(tmp_path):
             build_packet(
                 case, phase=Phase.PRELIMINARY, facts=facts_from_case(case), out=tmp_path / "b"
             )
+
+
+def test_a_notification_is_withdrawn_with_reasons_and_only_after_it_was_made(tmp_path):
+    with make_incident(tmp_path / "case.irkit") as case:
+        unsigned = facts(case, FACTS, tmp_path)
+        why = unsigned.with_value("notification.withdrawal_reasons", "the corpus was invented")
+        with pytest.raises(UsageError, match="nothing to withdraw"):
+            build_packet(case, phase=Phase.WITHDRAWN, facts=why, out=tmp_path / "x")
+        signed = facts(case, SIGNED, tmp_path)
+        build_packet(case, phase=Phase.PRELIMINARY, facts=signed, out=tmp_path / "a")
+        with pytest.raises(PacketIncomplete) as error:
+            build_packet(case, phase=Phase.WITHDRAWN, facts=signed, out=tmp_path / "b")
+        assert error.value.missing == ("notification.withdrawal_reasons",)
+        why = signed.with_value("notification.withdrawal_reasons", "the corpus was invented")
+        done = build_packet(case, phase=Phase.WITHDRAWN, facts=why, out=tmp_path / "b")
+        assert (done.number, done.phase) == (2, "withdrawn")
+        text = " ".join(p.extract_text() for p in pypdf.PdfReader(done.pdf).pages[:4])
+        assert "withdrawal of the notification" in text
+        assert "the corpus was invented" in text
+        assert verify_packet(tmp_path / "b").ok
+        with pytest.raises(UsageError, match="was withdrawn by packet 002"):
+            build_packet(case, phase=Phase.SUPPLEMENTARY, facts=signed, out=tmp_path / "c")
+        anew = build_packet(case, phase=Phase.PRELIMINARY, facts=signed, out=tmp_path / "d")
+        assert anew.number == 3
+
+
+def test_later_phases_of_a_timely_notification_are_not_late(tmp_path):
+    with make_incident(tmp_path / "case.irkit", now="2026-10-20T09:00:00+02:00") as case:
+        given = facts(case, FACTS, tmp_path)
+        target = given.instant("timeline.awareness_at") + timedelta(hours=72)
+        in_time = given.with_value("notification.first_submitted_at", target)
+        out = build_packet(case, phase=Phase.SUPPLEMENTARY, facts=in_time, out=tmp_path / "a")
+        assert out.phase == "supplementary"
+        late = given.with_value("notification.first_submitted_at", target + timedelta(minutes=1))
+        with pytest.raises(PacketIncomplete, match="reasons for the delay"):
+            build_packet(case, phase=Phase.SUPPLEMENTARY, facts=late, out=tmp_path / "b")
