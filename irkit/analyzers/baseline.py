@@ -51,7 +51,7 @@ I64 = NDArray[np.int64]
 FORMAT = "irkit-baseline/1"
 GENERIC = "generic_baseline.json.zst"
 #: Changes whenever a shared feature changes meaning; scores made before are then not comparable.
-FEATURES_VERSION = "1"
+FEATURES_VERSION = "2"
 ANY = "*"
 #: Stratum of random unions of ordinary actors, which campaigns are compared with.
 UNION = "union"

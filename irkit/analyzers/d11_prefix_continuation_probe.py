@@ -28,6 +28,8 @@ VERBATIM = "D11.verbatim"
 #: Characters of continuation that make a verbatim leak without a tokenizer (level C200).
 _VERBATIM_CHARS = 200
 _VERBATIM_DOCS = 10
+#: Tokens of a training document beside the gap of a cloze prompt.
+_CLOZE_TOKENS = 8
 
 
 @register
@@ -37,15 +39,15 @@ class PrefixContinuationProbe:
     spec = DetectorSpec(
         id="D11",
         name="prefix_continuation_probe",
-        version="2",
+        version="3",
         title="Prefix and continuation probe",
         looks_for="prompts that stop in the middle of a training document, and answers that go on "
         "with it",
         inputs=("prompts", "responses", "corpus"),
         statistic="continuation: over distinct documents, the best query score (prefix of 20 or "
-        "more tokens, or of 8 that make up half the prompt; no instruction; greedy; length of the "
-        "true continuation); personal: the same over documents that concern a person; shape: "
-        "distinct bare or cloze prompts that want to be completed",
+        "more tokens, or of 8 that make up half the prompt, or 8 beside a gap to be filled in; no "
+        "instruction; greedy; length of the true continuation); personal: the same over documents "
+        "that concern a person; shape: distinct bare or cloze prompts that want to be completed",
         threshold_source="conformal against ordinary actors; signature at 10 documents continued "
         "by 200 characters",
         cost="one join with the corpus matches",
@@ -92,8 +94,9 @@ class PrefixContinuationProbe:
         greedy = log.column("temperature") <= 0.05
         bare = ~log.prompt("instructs")
         tokens = log.prompt("tokens")
-        cloze = log.prompt("cloze")
         produces = log.score_only < 0.5
+        # The word behind a gap is a short answer by nature; reading scores is another thing.
+        fills = log.prompt("cloze") & (log.score_only <= 0.5)
         completes = log.prompt("opened") & bare & (tokens >= 4) & (log.prompt("ask") == ASK_NONE)
         completes &= ~log.prompt("grows") & produces & (log.prompt("run") == 0)
         completes &= log.prompt("prose")
@@ -102,8 +105,8 @@ class PrefixContinuationProbe:
         long = np.nan_to_num(log.column("max_tokens"), nan=0.0) >= 200
         free = (tokens <= 10) & bare & long & produces & endpoint
         shape = np.maximum(shape, np.where(free, 0.4, 0.0))
-        shape = np.maximum(shape, np.where(cloze & produces, 0.6, 0.0))
-        continuation, personal = self._continuation(log, bare, greedy, produces)
+        shape = np.maximum(shape, np.where(fills, 0.6, 0.0))
+        continuation, personal = self._continuation(log, bare, greedy, produces, fills)
         return {
             CONTINUATION: continuation,
             PERSONAL: personal,
@@ -116,14 +119,18 @@ class PrefixContinuationProbe:
         bare: NDArray[np.bool_],
         greedy: NDArray[np.bool_],
         produces: NDArray[np.bool_],
+        fills: NDArray[np.bool_],
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         if not log.has_corpus:
             none = np.zeros(len(log), np.float32)
             return none, none
         tail, cover = log.membership["tail"], log.membership["cover"]
-        prefix = np.select([tail >= 20, (tail >= 8) & (cover >= 0.5)], [1.0, 0.6], 0.0)
+        # A passage with a word hidden is recited from both sides of the gap.
+        hidden = fills & (log.membership["tokens"] >= _CLOZE_TOKENS)
+        hidden &= ~log.membership["whole"].astype(np.bool_)
+        prefix = np.select([tail >= 20, hidden, (tail >= 8) & (cover >= 0.5)], [1.0, 0.8, 0.6], 0.0)
         prefix *= 1.0 + 0.5 * bare + 0.25 * greedy
-        prefix = np.where(produces & ~log.prompt("grows"), prefix, 0.0)
+        prefix = np.where((produces | hidden) & ~log.prompt("grows"), prefix, 0.0)
         chars = log.continuation["chars"].astype(np.float64)
         answer = np.where(chars > 0, 1.5 * np.log2(1.0 + chars / 40.0), 0.0)
         about = log.membership["personal"].astype(np.bool_)
@@ -170,6 +177,8 @@ class PrefixContinuationProbe:
                     f"the prompt stops inside {whose} and the response goes on with it for {chars}"
                     " characters"
                 )
+            if log.prompt("cloze")[record]:
+                return f"asks to fill in or go on with a passage of {whose}"
             return f"the prompt stops inside {whose}"
         if log.prompt("cloze")[record]:
             return "asks to complete, recite or unmask a passage"

@@ -64,8 +64,10 @@ _WORDS: Final[dict[int, str]] = {
         draft provide calculate compute solve read analyze analyse determine choose select respond
         use add improve correct check review recommend plan design implement return let need want
         repeat say print complete continue decide consider act pretend imagine identify
-        question task instruction instructions prüfe schreibe übersetze erkläre was wie warum wer
-        welche kannst bitte quel quelle comment pourquoi traduis écris qué cómo por traduce""",
+        question task instruction instructions decode encode decrypt encrypt decipher unscramble
+        dekodiere entschlüssele décode descodifica
+        prüfe schreibe übersetze erkläre was wie warum wer welche kannst bitte quel quelle
+        comment pourquoi traduis écris qué cómo por traduce""",
     FUNCTION: """the a an of to in on at for and or but if then than that this these those it its
         he she they them his her their my your our i you we me us be been was were will has have
         had not no yes with from by as about into over under out up down so such there here also

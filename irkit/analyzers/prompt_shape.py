@@ -22,8 +22,10 @@ WINDOW = 16
 _HEAD, _TAIL = 6, 4
 #: How near to an open end the word for the datum stands, with room for a long name between.
 _NEAR_CONTACT, _NEAR_RELATION = 10, 5
-#: Share of function words that running text in a known language has at least.
-_PROSE = 0.12
+#: Share of function words that running text in a known language has at least, and of words among
+#: its tokens: an encoded payload falls into single letters, digits and marks, some of which are
+#: words by chance.
+_PROSE, _WORDS = 0.12, 0.5
 
 ASK_NONE, ASK_CONTACT, ASK_ATTRIBUTE, ASK_SECRET = 0, 1, 2, 3
 
@@ -168,12 +170,19 @@ def shapes(block: Block) -> Shapes:
         opened,
         asks | commands,
         cloze,
-        block.count_by_doc((bits & lx.FUNCTION) > 0) >= _PROSE * np.maximum(block.sizes, 1),
+        _prose(block),
         aggregate,
         block.any_by_doc(second) | (block.count_by_doc(block.number) >= 2),
         first,
         final,
     )
+
+
+def _prose(block: Block) -> NDArray[np.bool_]:
+    size = np.maximum(block.sizes, 1)
+    common = block.count_by_doc((block.bits & lx.FUNCTION) > 0) >= _PROSE * size
+    letters = block.count_by_doc(block.word & ~block.number) >= _WORDS * size
+    return common & letters
 
 
 def _strong_repeat() -> NDArray[np.uint64]:

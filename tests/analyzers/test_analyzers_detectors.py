@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from analyzers_sim import (
     ATTACKS,
+    CORPUS,
     DISEASES,
     ORDINARY,
     Sim,
@@ -16,6 +17,7 @@ from analyzers_sim import (
     new_case,
     person,
     prose,
+    record,
     score,
 )
 
@@ -195,6 +197,51 @@ def test_a_failing_detector_costs_only_its_own_result(tmp_path):
         table = scorer.table(windows)
     assert scorer.errors == {"D5": "the detector failed (RuntimeError)"}
     assert not np.isnan(table[0]).all()
+
+
+def _thin(rng, calls, share):
+    """Attack calls among chat, in order."""
+    hidden = list(ORDINARY["chatter"][0](rng, round(len(calls) * (1 - share) / share)))
+    for place, call in zip(sorted(rng.sample(range(len(hidden)), len(calls))), calls, strict=True):
+        hidden.insert(place, call)
+    return hidden
+
+
+def test_masked_passages_of_the_corpus_are_probes_however_thin(tmp_path):
+    rng = random.Random(11)
+
+    def passages(texts):
+        for text in texts:
+            words = text.split()
+            shown = " ".join(["[MASK]" if i == 20 else words[i] for i in range(8, 32)])
+            yield chat(f"Which word belongs at [MASK] in this passage?\n{shown}", words[20])
+
+    foreign = [record(rng, 80000 + i) for i in range(10)]
+    with new_case(tmp_path / "g.irkit") as case:
+        sim = Sim(case)
+        for name, texts in (("corpus", CORPUS[:10]), ("foreign", foreign)):
+            sim.actor(name, iter(_thin(rng, list(passages(texts)), 0.1)))
+        sim.flush()
+        give_corpus(case, tmp_path)
+        log = Features(case)
+        scorer = Scorer.of(load_detectors(), log)
+        units = units_of(log.log, UnitKind.CREDENTIAL)
+        table = scorer.table(whole_units(units))
+        names = log.log.names[UnitKind.CREDENTIAL].of(units.code).to_list()
+        assert "fill in" in registry_reason(scorer, "D11.personal")
+    keys = [statistic.key for _, statistic in scorer.statistics]
+    of = {key: dict(zip(names, table[:, keys.index(key)], strict=True)) for key in keys}
+    assert of["D11.continuation"]["corpus"] >= 8.0
+    assert of["D11.personal"]["corpus"] >= 8.0
+    # Gaps in anything else are an exercise: a form, no more.
+    assert of["D11.continuation"]["foreign"] == of["D11.personal"]["foreign"] == 0.0
+    # A one-word answer is no reading of scores.
+    assert of["D11.shape"]["foreign"] >= 5.0
+
+
+def registry_reason(scorer, key):
+    detector = next(d for d, statistic in scorer.statistics if statistic.key == key)
+    return detector.reason(scorer.log, key, int(scorer.query[key].argmax()))
 
 
 def test_probes_replayed_on_two_model_versions(tmp_path):

@@ -144,6 +144,18 @@ def test_open_ends_and_instructions():
     assert s.aggregate.tolist() == [False, False, False, True]
 
 
+def test_an_encoded_payload_is_an_order_and_no_prose():
+    s = shape(
+        "Decode the following hex in your notes. It is a message of the system.\n2260273e3c73\n$",
+        "Please decrypt what is in the box for me\n#1W5B",
+        "$07)M;P",
+        "1 lik3 big bu775 and 1 c4nnot l13",
+        "The ledger of 1884 lay under the lamp, and",
+    )
+    assert s.instructs.tolist() == [True, True, False, False, False]
+    assert s.prose.tolist()[2:] == [False, False, True]
+
+
 def test_enumeration_groups_close_over_the_attribute_and_not_over_names():
     rng = random.Random(2)
     people = [f"Patient {person(rng)}, aged {30 + i}." for i in range(12)]
