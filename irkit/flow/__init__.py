@@ -23,10 +23,12 @@ from irkit.flow.reporting import (
     notify,
     remediate,
     review,
+    review_many,
     sample_review,
     sampled,
     sign,
     status,
+    take_back,
     verify,
 )
 from irkit.flow.runs import (
@@ -67,6 +69,7 @@ __all__ = [
     "remediate",
     "reread",
     "review",
+    "review_many",
     "sample_clock",
     "sample_dir",
     "sample_review",
@@ -74,5 +77,6 @@ __all__ = [
     "scope",
     "sign",
     "status",
+    "take_back",
     "verify",
 ]

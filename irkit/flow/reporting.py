@@ -174,6 +174,26 @@ def review(case: Case, exposure_id: str, verdict: Verdict, note: str = "") -> di
     return recount(case)
 
 
+def review_many(
+    case: Case, exposure_ids: Sequence[str], verdict: Verdict, note: str = ""
+) -> dict[str, Count]:
+    """Record one word of a reviewer on several exposures and take the counts again."""
+    from irkit.case.review import record_reviews
+    from irkit.scope import recount
+
+    record_reviews(case, exposure_ids, verdict, note)
+    return recount(case)
+
+
+def take_back(case: Case, exposure_ids: Sequence[str]) -> dict[str, Count]:
+    """Bring back what held before the last word on each exposure and take the counts again."""
+    from irkit.case.review import take_back as bring_back
+    from irkit.scope import recount
+
+    bring_back(case, exposure_ids)
+    return recount(case)
+
+
 def sample_review(case: Case, size: int) -> int:
     """Draw exposures for a sampled review and return how many there are to judge."""
     from irkit.scope import draw_sample, recount

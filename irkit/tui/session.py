@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -132,6 +132,42 @@ class CaseSession:
 
         with self.writing() as case:
             flow.review(case, exposure_id, verdict, note)
+
+    def review_many(self, ids: Sequence[str], verdict: views.Verdict, note: str = "") -> None:
+        """Add one word of a reviewer on several exposures and take the counts again.
+
+        Raises:
+            CaseBusy: other work is writing.
+            StorageError: the rows or the custody entry could not be written.
+        """
+        from irkit import flow
+
+        with self.writing() as case:
+            flow.review_many(case, ids, verdict, note)
+
+    def take_back(self, ids: Sequence[str]) -> None:
+        """Bring back what held before the last word on each exposure.
+
+        Raises:
+            CaseBusy: other work is writing.
+            StorageError: the rows or the custody entry could not be written.
+        """
+        from irkit import flow
+
+        with self.writing() as case:
+            flow.take_back(case, ids)
+
+    def draw_sample(self, size: int) -> None:
+        """Draw exposures for a sampled review.
+
+        Raises:
+            CaseBusy: other work is writing.
+            UsageError: the case was not scoped yet.
+        """
+        from irkit import flow
+
+        with self.writing() as case:
+            flow.sample_review(case, size)
 
     # -- decisions and facts --------------------------------------------------------------------
 

@@ -18,10 +18,10 @@ from irkit.case import views
 from irkit.case.shown import HIDE_LIMIT, values_of
 from irkit.model import UnitKind
 from irkit.tui.actions import bindings
-from irkit.tui.screens.browse import Browse, BrowseScreen
+from irkit.tui.screens.browse import Browse
+from irkit.tui.screens.reviewing import Reviewing
 from irkit.tui.text import clean, line, number, plural, short_stamp, stamp
 from irkit.tui.theme import PROVENANCE, SUBJECT, VERDICT
-from irkit.tui.widgets.dialogs import AskDialog, Question
 from irkit.tui.widgets.marked import marked
 from irkit.tui.widgets.tables import Cell, PagedTable, TableColumn
 from irkit.tui.widgets.words import Words
@@ -56,12 +56,13 @@ SUBJECT_COLUMNS = (
 )
 
 
-def _exposure_cells(row: views.ExposureRow) -> list[Cell]:
+def _exposure_cells(row: views.ExposureRow, chosen: bool) -> list[Cell]:
     mark, word, style = VERDICT.get(row.verdict, VERDICT[None])
     symbol, name, tone = PROVENANCE.get(row.provenance, ("?", line(row.provenance, 13), "$warning"))
+    style = "bold $accent" if chosen else style
     return [
-        Cell(f"{mark} {word}", style),
-        Cell(mark, style),
+        Cell(f"{'▸' if chosen else mark} {word}", style),
+        Cell("▸" if chosen else mark, style),
         Cell(short_stamp(row.at)),
         Cell(f"{symbol} {name}", tone),
         Cell(row.level),
@@ -115,7 +116,13 @@ def _moved(spans: Sequence[views.Span], by: int) -> list[views.Span]:
     return [replace(span, start=span.start - by, end=span.end - by) for span in spans]
 
 
-class ExposuresScreen(BrowseScreen):
+_REVIEWING = frozenset(
+    ("confirm", "reject", "unsure", "note", "undo", "reveal", "mark_row", "mark_page", "sampled",
+     "draw")
+)  # fmt: skip
+
+
+class ExposuresScreen(Reviewing):
     """Two tables in one place: passages that came out, and the people they concern."""
 
     PLACE = "exposures"
@@ -130,15 +137,16 @@ class ExposuresScreen(BrowseScreen):
         self._other = Browse(views.subject_columns(), "status")
         self.people = False
         self.counts: dict[str, int] = {}
-        self._reviewed: list[str] = []
+        self.start_reviewing()
         self.detail: views.ExposureDetail | None = None
 
     def body(self) -> ComposeResult:
         """Lay out the two tables and the detail."""
         yield from self.browse_bar()
+        yield Words(id="sample", fixed=True)
         with Container(id="split"):
             yield PagedTable(
-                EXPOSURE_COLUMNS, _exposure_cells, id="exposures", key=lambda r: r.exposure_id
+                EXPOSURE_COLUMNS, self._cells, id="exposures", key=lambda r: r.exposure_id
             )
             yield PagedTable(
                 SUBJECT_COLUMNS, _subject_cells, id="subjects", key=lambda r: r.subject_key
@@ -149,6 +157,10 @@ class ExposuresScreen(BrowseScreen):
     def on_mount(self) -> None:
         """Start with the exposures."""
         self.query_one("#subjects").display = False
+        self.query_one("#sample").display = False
+
+    def _cells(self, row: views.ExposureRow) -> list[Cell]:
+        return _exposure_cells(row, row.exposure_id in self.marks)
 
     # -- reading ------------------------------------------------------------------------------
 
@@ -174,6 +186,7 @@ class ExposuresScreen(BrowseScreen):
         """Draw the page of exposures."""
         page, self.counts = data
         self._show(page, "#exposures")
+        self.read_sample()
 
     def show_subjects(self, data: tuple[views.Page[views.SubjectRow], dict[str, int]]) -> None:
         """Draw the page of people."""
@@ -209,6 +222,8 @@ class ExposuresScreen(BrowseScreen):
         if self.people:
             return "p shows exposures"
         counts = self.counts
+        if self.marks:
+            return f"{number(len(self.marks))} marked: c or x judges them together, esc unmarks"
         return (
             f"{counts.get('open', 0)} open, {counts.get('confirm', 0)} confirmed,"
             f" {counts.get('reject', 0)} rejected, {counts.get('unsure', 0)} unsure"
@@ -311,7 +326,7 @@ class ExposuresScreen(BrowseScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Reviewing belongs to exposures, not to people."""
         del parameters
-        if action in ("confirm", "reject", "unsure", "note", "undo", "reveal"):
+        if action in _REVIEWING:
             return not self.people
         return True
 
@@ -327,66 +342,6 @@ class ExposuresScreen(BrowseScreen):
         self.active_table().focus()
         self.refresh_bindings()
         self.reload()
-
-    def _review(self, verdict: views.Verdict, note: str = "") -> None:
-        row = self.query_one("#exposures", PagedTable).selected
-        if row is None:
-            return
-        self._reviewed.append(row.exposure_id)
-        # No notice: the row itself shows its new state, and a notice would hide the next passage.
-        self.irkit.write(lambda session: session.review(row.exposure_id, verdict, note))
-        table = self.query_one("#exposures", PagedTable)
-        if not note and table.cursor_row + 1 < table.row_count:
-            table.move_cursor(row=table.cursor_row + 1, animate=False)
-
-    def action_confirm(self) -> None:
-        """Confirm the exposure and go to the next."""
-        self._review(views.Verdict.CONFIRM)
-
-    def action_reject(self) -> None:
-        """Reject the exposure and go to the next."""
-        self._review(views.Verdict.REJECT)
-
-    def action_unsure(self) -> None:
-        """Mark the exposure as unsure and go to the next."""
-        self._review(views.Verdict.UNSURE)
-
-    def action_undo(self) -> None:
-        """Take back the last review of this session, or else that of the row under the cursor."""
-        row = self.query_one("#exposures", PagedTable).selected
-        if self._reviewed:
-            exposure = self._reviewed.pop()
-        elif row is not None and row.verdict is not None:
-            exposure = row.exposure_id
-        else:
-            self.notify("There is no review to undo.", markup=False)
-            return
-        self.irkit.write(
-            lambda session: session.review(exposure, views.Verdict.UNDO),
-            done=f"{line(exposure)}: review taken back",
-        )
-        self.query_one("#exposures", PagedTable).go_to(exposure)
-
-    def action_note(self) -> None:
-        """Write a note; the verdict stays, or becomes unsure where there is none."""
-        row = self.query_one("#exposures", PagedTable).selected
-        if row is None:
-            return
-
-        def answered(answers: dict[str, str] | None) -> None:
-            if answers is not None:
-                verdict = views.Verdict(row.verdict) if row.verdict else views.Verdict.UNSURE
-                self._review(verdict, answers["note"])
-
-        self.app.push_screen(
-            AskDialog(
-                f"Note on {line(row.exposure_id)}",
-                [Question("note", "Note", row.note or "")],
-                detail="Do not copy personal data into the note.",
-                accept="Save",
-            ),
-            answered,
-        )
 
     def action_reveal(self) -> None:
         """Ask why, then show this passage unmasked for half a minute."""

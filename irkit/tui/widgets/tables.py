@@ -174,6 +174,19 @@ class PagedTable(DataTable[Text], inherit_bindings=False):
         row = self.selected
         return None if row is None else self._key(row)
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Identities of the rows of this page."""
+        return tuple(self._key(row) for row in self._page)
+
+    def items(self) -> tuple[tuple[str, Any], ...]:
+        """Rows of this page with their identities."""
+        return tuple((self._key(row), row) for row in self._page)
+
+    def draw_again(self) -> None:
+        """Draw the page once more, where what its cells say has changed."""
+        self._draw()
+
     def go_to(self, key: str) -> None:
         """Put the cursor on a row where it is on this page."""
         keys = [self._key(row) for row in self._page]
