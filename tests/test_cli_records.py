@@ -113,3 +113,22 @@ def test_rows_of_tables_that_were_set_aside(path):
     assert len(found["entries"]) == 3
     text = run("quarantine", path)
     assert "register.csv" in text and "more cells than columns" in text
+
+
+def test_two_actors_side_by_side_share_records_not_values(path):
+    text = run("compare", path, fiction.EXTRACTOR, fiction.MEMBERSHIP)
+    assert "A training data extraction" in text and "B membership inference" in text
+    assert "◆ 0.81, p 0.0004" in text
+    assert "5 records asked for: 39 and 60 queries" in text
+    assert "1 addresses: 48 and 60 queries" in text
+    assert not [value for value in VALUES if value in text]
+    found = json.loads(run("compare", path, fiction.EXTRACTOR, fiction.MEMBERSHIP, "--json"))
+    assert [side["queries"] for side in found["sides"]] == [48, 60]
+
+
+def test_a_campaign_names_members_ties_and_the_test_of_the_union(path):
+    text = run("campaign", path, "campaign-01")
+    assert f"{fiction.EXTRACTOR}: 48 queries" in text and "2 members, 108 queries" in text
+    assert "tier A, p 0.0001" in text
+    with pytest.raises(UsageError, match="no campaign"):
+        run("campaign", path, "campaign-99")

@@ -75,6 +75,45 @@ def _landmarks(summary: object, kind: str, unit: str) -> list[str]:
 
 @cli.command()
 @click.argument("case_path", metavar="CASE", type=PATH)
+@click.argument("actor")
+@click.argument("other")
+@common
+@pass_session
+def compare(session: Session, case_path: Path, actor: str, other: str) -> None:
+    """Set two actors side by side: techniques, statistics, settings, and what they share."""
+    from irkit.case import views
+
+    with reading(session, case_path) as case:
+        keys = []
+        for name in (actor, other):
+            key = views.find_actor(case.con, name)
+            if key is None:
+                raise UsageError(f"no actor '{name[:80]}'", "see: irkit actors CASE --all")
+            keys.append(key)
+        found = views.compare(case.con, *keys)
+    session.emit(plain(found), "\n".join(views.comparison_lines(found)))
+
+
+@cli.command()
+@click.argument("case_path", metavar="CASE", type=PATH)
+@click.argument("name")
+@common
+@pass_session
+def campaign(session: Session, case_path: Path, name: str) -> None:
+    """Who acts together: members, what ties them, and the test of their union."""
+    from irkit.case import views
+
+    with reading(session, case_path) as case:
+        found = views.campaign(case.con, name)
+    if found is None:
+        raise UsageError(
+            f"no campaign '{name[:80]}'", "see: irkit actors CASE --where kind=campaign"
+        )
+    session.emit(plain(found), "\n".join(views.campaign_lines(found)))
+
+
+@cli.command()
+@click.argument("case_path", metavar="CASE", type=PATH)
 @common
 @pass_session
 def evidence(session: Session, case_path: Path) -> None:

@@ -21,6 +21,16 @@ from irkit.case.views.actors import (
     actors,
     detectors,
 )
+from irkit.case.views.compare import (
+    ActorFacts,
+    Bond,
+    CampaignView,
+    Comparison,
+    campaign,
+    campaign_lines,
+    compare,
+    comparison_lines,
+)
 from irkit.case.views.evidence import (
     AsideRow,
     CustodyRow,
@@ -91,11 +101,15 @@ from irkit.case.views.transcript import (
 )
 
 __all__ = [
+    "ActorFacts",
     "ActorKey",
     "ActorPage",
     "ActorRow",
     "AsideRow",
+    "Bond",
+    "CampaignView",
     "Column",
+    "Comparison",
     "CurvePoint",
     "CustodyRow",
     "DeadlineRow",
@@ -133,6 +147,10 @@ __all__ = [
     "actors",
     "aside",
     "call_lines",
+    "campaign",
+    "campaign_lines",
+    "compare",
+    "comparison_lines",
     "curve_detectors",
     "custody_rows",
     "deadlines",
