@@ -114,8 +114,16 @@ class Case:
         return case
 
     @classmethod
-    def open(cls, path: Path, *, write: bool = False, clock: Clock = system_clock) -> Case:
+    def open(
+        cls, path: Path, *, write: bool = False, clock: Clock = system_clock, threads: int = 0
+    ) -> Case:
         """Open an existing case.
+
+        Args:
+            path: the case directory.
+            write: open for writing; otherwise several readers may share it.
+            clock: source of "now".
+            threads: threads of the database; 0 takes what the settings say.
 
         Raises:
             UsageError: there is no case at the path.
@@ -124,13 +132,16 @@ class Case:
         """
         if not (path / CONFIG).is_file() or not (path / DATABASE).is_file():
             raise UsageError(f"{path}: no irkit case here", "create one with: irkit new CASE")
-        return cls._connect(path, Settings.from_toml(path / CONFIG), write=write, clock=clock)
+        settings = Settings.from_toml(path / CONFIG)
+        return cls._connect(path, settings, write=write, clock=clock, threads=threads)
 
     @classmethod
-    def _connect(cls, path: Path, settings: Settings, *, write: bool, clock: Clock) -> Case:
+    def _connect(
+        cls, path: Path, settings: Settings, *, write: bool, clock: Clock, threads: int = 0
+    ) -> Case:
         config: dict[str, Any] = {
             "memory_limit": f"{settings.memory_limit_mb}MB",
-            "threads": settings.worker_threads,
+            "threads": threads or settings.worker_threads,
             "temp_directory": str(path / ".spill"),
             "preserve_insertion_order": True,
         }

@@ -137,11 +137,11 @@ pass_session = click.make_pass_decorator(Session, ensure=True)
 
 
 @contextmanager
-def writing(session: Session, path: Path) -> Iterator[Case]:
-    """Open a case for writing."""
+def writing(session: Session, path: Path, *, threads: int = 0) -> Iterator[Case]:
+    """Open a case for writing, its database on so many threads (0: as the settings say)."""
     from irkit.case import Case
 
-    with Case.open(path, write=True, clock=session.clock) as case:
+    with Case.open(path, write=True, clock=session.clock, threads=threads) as case:
         yield case
 
 

@@ -109,7 +109,8 @@ def preserve(
         previews = flow.preview(list(logs), mapping=mapping)
         session.emit([plain(p) for p in previews], "\n".join(preview_text(p) for p in previews))
         return
-    with writing(session, case_path) as case, session.progress() as progress:
+    reading_logs = writing(session, case_path, threads=flow.PRESERVE_THREADS)
+    with reading_logs as case, session.progress() as progress:
         result = flow.preserve(
             case,
             list(logs),
@@ -391,20 +392,27 @@ def batch(
     _not_yet(engine)
     if not case_path.exists():
         Case.create(case_path, clock=session.clock).close()
+    reading_logs = writing(session, case_path, threads=flow.PRESERVE_THREADS)
+    with reading_logs as case, session.progress() as progress:
+        flow.preserve(
+            case,
+            list(logs),
+            format_id=format_id,
+            mapping=mapping,
+            in_place=in_place,
+            progress=progress,
+        )
     with writing(session, case_path) as case, session.progress() as progress:
         flow.configure(case, fpr=fpr, fdr=fdr, dp_epsilon=dp_epsilon, dp_delta=dp_delta)
         facts = flow.batch(
             case,
-            list(logs),
+            (),
             out,
             corpus=corpus,
             corpus_mapping=_fields(corpus_field),
             subjects=subjects,
             baseline=baseline,
             canaries=canaries,
-            format_id=format_id,
-            mapping=mapping,
-            in_place=in_place,
             gradients=gradients,
             deep=deep,
             progress=progress,

@@ -55,10 +55,16 @@ def batch(
     deep: bool = False,
     progress: ProgressCallback | None = None,
 ) -> dict[str, Any]:
-    """Preserve, scope, assess and export in one go; returns the summary."""
+    """Preserve, scope, assess and export in one go; returns the summary.
+
+    Without logs the case is taken as it was preserved.
+    """
     from irkit.packet.export import summary
 
-    preserve(case, logs, format_id=format_id, mapping=mapping, in_place=in_place, progress=progress)
+    if logs:
+        preserve(
+            case, logs, format_id=format_id, mapping=mapping, in_place=in_place, progress=progress
+        )
     scope(
         case,
         corpus=corpus,
