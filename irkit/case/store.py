@@ -115,7 +115,7 @@ class Case:
 
     @classmethod
     def open(
-        cls, path: Path, *, write: bool = False, clock: Clock = system_clock, threads: int = 0
+        cls, path: Path, *, write: bool = False, clock: Clock = system_clock, sharing: bool = False
     ) -> Case:
         """Open an existing case.
 
@@ -123,7 +123,9 @@ class Case:
             path: the case directory.
             write: open for writing; otherwise several readers may share it.
             clock: source of "now".
-            threads: threads of the database; 0 takes what the settings say.
+            sharing: leave cores and memory to what works beside the database: reading logs brings
+                threads of its own, and a second one in the database would mostly wait for work, at
+                the cost of those.
 
         Raises:
             UsageError: there is no case at the path.
@@ -133,15 +135,22 @@ class Case:
         if not (path / CONFIG).is_file() or not (path / DATABASE).is_file():
             raise UsageError(f"{path}: no irkit case here", "create one with: irkit new CASE")
         settings = Settings.from_toml(path / CONFIG)
-        return cls._connect(path, settings, write=write, clock=clock, threads=threads)
+        return cls._connect(path, settings, write=write, clock=clock, sharing=sharing)
 
     @classmethod
     def _connect(
-        cls, path: Path, settings: Settings, *, write: bool, clock: Clock, threads: int = 0
+        cls,
+        path: Path,
+        settings: Settings,
+        *,
+        write: bool,
+        clock: Clock,
+        sharing: bool = False,
     ) -> Case:
+        memory = settings.memory_limit_mb * 3 // 4 if sharing else settings.memory_limit_mb
         config: dict[str, Any] = {
-            "memory_limit": f"{settings.memory_limit_mb}MB",
-            "threads": threads or settings.worker_threads,
+            "memory_limit": f"{memory}MB",
+            "threads": 1 if sharing else settings.worker_threads,
             "temp_directory": str(path / ".spill"),
             "preserve_insertion_order": True,
         }

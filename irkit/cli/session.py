@@ -137,11 +137,11 @@ pass_session = click.make_pass_decorator(Session, ensure=True)
 
 
 @contextmanager
-def writing(session: Session, path: Path, *, threads: int = 0) -> Iterator[Case]:
-    """Open a case for writing, its database on so many threads (0: as the settings say)."""
+def writing(session: Session, path: Path, *, sharing: bool = False) -> Iterator[Case]:
+    """Open a case for writing; ``sharing`` leaves cores and memory to the reading of logs."""
     from irkit.case import Case
 
-    with Case.open(path, write=True, clock=session.clock, threads=threads) as case:
+    with Case.open(path, write=True, clock=session.clock, sharing=sharing) as case:
         yield case
 
 

@@ -109,7 +109,7 @@ def preserve(
         previews = flow.preview(list(logs), mapping=mapping)
         session.emit([plain(p) for p in previews], "\n".join(preview_text(p) for p in previews))
         return
-    reading_logs = writing(session, case_path, threads=flow.PRESERVE_THREADS)
+    reading_logs = writing(session, case_path, sharing=True)
     with reading_logs as case, session.progress() as progress:
         result = flow.preserve(
             case,
@@ -392,7 +392,7 @@ def batch(
     _not_yet(engine)
     if not case_path.exists():
         Case.create(case_path, clock=session.clock).close()
-    reading_logs = writing(session, case_path, threads=flow.PRESERVE_THREADS)
+    reading_logs = writing(session, case_path, sharing=True)
     with reading_logs as case, session.progress() as progress:
         flow.preserve(
             case,

@@ -43,24 +43,30 @@ class OrderedMap(Generic[T, R]):
             ``close``, they are called when the map is closed.
         work: applies a worker to an item.
         workers: number of threads, at least 1.
+        ahead: items that may wait for a thread, or for the caller, beyond one per thread and one.
     """
 
     def __init__(
-        self, make: Callable[[], object], work: Callable[[object, T], R], workers: int
+        self,
+        make: Callable[[], object],
+        work: Callable[[object, T], R],
+        workers: int,
+        *,
+        ahead: int = 0,
     ) -> None:
         self._make = make
         self._work = work
-        self._workers = workers
+        self._most = workers + ahead
         self._local = threading.local()
         self._made: list[object] = []
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="irkit-stage")
 
     def __call__(self, items: Iterable[T]) -> Iterator[tuple[T, R]]:
-        """Yield each item with its result; one item more than threads is in flight."""
+        """Yield each item with its result; bounded many are in flight."""
         waiting: deque[tuple[T, Future[R]]] = deque()
         for item in items:
             waiting.append((item, self._pool.submit(self._one, item)))
-            if len(waiting) > self._workers:
+            if len(waiting) > self._most:
                 done, future = waiting.popleft()
                 yield done, future.result()
         while waiting:

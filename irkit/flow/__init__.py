@@ -8,7 +8,6 @@ with the same inputs are skipped, unfinished ones start over inside their own tr
 from __future__ import annotations
 
 from irkit.flow.preserving import (
-    PRESERVE_THREADS,
     PreserveResult,
     preserve,
     preview,
@@ -49,7 +48,6 @@ from irkit.flow.scoping import (
 )
 
 __all__ = [
-    "PRESERVE_THREADS",
     "SAMPLE_NOW",
     "DemoResult",
     "PreserveResult",

@@ -13,10 +13,6 @@ from irkit.case.evidence import ProgressCallback
 if TYPE_CHECKING:
     from irkit.ingest import FilePreview, IngestReport, RereadReport
 
-#: Threads of the database while logs are read.  Reading brings threads of its own, and a second one
-#: in the database would mostly wait for work, at the cost of those.
-PRESERVE_THREADS = 1
-
 
 @dataclass(frozen=True, slots=True)
 class PreserveResult:

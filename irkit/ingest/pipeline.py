@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from irkit.case import Case
 from irkit.engine.local import OrderedMap, read_ahead
+from irkit.engine.memory import return_freed_memory
 from irkit.errors import IrkitError
 from irkit.ingest.block import NO_GUESS, Block, Guess, Step, blocks
 from irkit.ingest.coverage import describe
@@ -40,6 +41,8 @@ ProgressCallback = Callable[[Progress], None]
 PARSER_VERSION = "1"
 #: Threads that map; more would only raise memory, because one thread writes.
 _MAX_WORKERS = 4
+#: Blocks mapped ahead, besides those being mapped: so a thread never waits for the one that writes.
+_AHEAD = 1
 #: Sources smaller than this are not sampled: their records are counted anyway.
 _SMALL = 64 << 10
 
@@ -88,6 +91,7 @@ def ingest(
                 linkage=link(case, known),
                 warnings=tuple(known.warnings()),
             )
+        return_freed_memory()
         run = _Run(case, known, forced, inputs, sources, progress)
         run.all()
     finally:
@@ -146,8 +150,11 @@ class _Run:
     def all(self) -> None:
         """Read every pending source."""
         case = self._case
-        workers = min(_MAX_WORKERS, case.settings.worker_threads)
-        mapper: OrderedMap[Block, Projected] = OrderedMap(self._projector, _project, workers)
+        # Reading and writing take a core's worth between them.
+        workers = max(1, min(_MAX_WORKERS, case.settings.worker_threads - 1))
+        mapper: OrderedMap[Block, Projected] = OrderedMap(
+            self._projector, _project, workers, ahead=_AHEAD
+        )
         steps = read_ahead(blocks(self._steps(), BLOCK // 2), 1)
         unit = _Unit(case)
         with case.transaction():

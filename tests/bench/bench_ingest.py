@@ -40,7 +40,6 @@ import orjson
 
 from irkit.case import Case, Settings
 from irkit.case.evidence import intake
-from irkit.flow import PRESERVE_THREADS
 from irkit.ingest import ingest
 
 ANSWER = 600
@@ -292,7 +291,7 @@ def read_by_irkit(path: Path, folder: Path, threads: int) -> Measured:
     """Ingest the file, or all files of a folder, into a fresh case, as ``irkit preserve`` does."""
     case_path = folder / "case.irkit"
     Case.create(case_path, settings=Settings(threads=threads)).close()
-    with Case.open(case_path, write=True, threads=PRESERVE_THREADS) as case:
+    with Case.open(case_path, write=True, sharing=True) as case:
         begun = time.perf_counter()
         intake(case, [path], in_place=True)
         wall, cpu = time.perf_counter(), time.process_time()

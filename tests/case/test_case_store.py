@@ -157,3 +157,15 @@ def test_other_database_errors_keep_their_own_name(case):
     memory = storage_error(case.path, duckdb.OutOfMemoryException("out"))
     assert memory is not None
     assert "memory limit" in memory.message
+
+
+def test_a_case_opened_for_reading_logs_leaves_cores_and_memory(tmp_path, clock) -> None:
+    wide = Settings(threads=3, memory_limit_mb=1024)
+    Case.create(tmp_path / "s.irkit", settings=wide, clock=clock).close()
+    asked = "SELECT current_setting('threads'), current_setting('memory_limit')"
+    with Case.open(tmp_path / "s.irkit", write=True, clock=clock) as case:
+        threads, whole = case.rows(asked)[0]
+    with Case.open(tmp_path / "s.irkit", write=True, clock=clock, sharing=True) as case:
+        alone, part = case.rows(asked)[0]
+    assert (threads, alone) == (3, 1)
+    assert float(part.split()[0]) == pytest.approx(0.75 * float(whole.split()[0]), rel=0.01)
