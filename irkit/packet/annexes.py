@@ -6,7 +6,9 @@ import csv
 import hashlib
 import io
 import json
+import tomllib
 from collections.abc import Iterable, Sequence
+from importlib import resources
 from typing import TYPE_CHECKING
 
 from irkit.packet.model import Packet, Row
@@ -31,6 +33,7 @@ def annexes(case: Case, packet: Packet, digest: str) -> dict[str, str]:
     """Build every annex as text, by file name."""
     return {
         "letter_art34.md": letter(packet),
+        **{f"letter_art34.{code}.md": text for code, text in letters(packet).items()},
         "register_art33_5.json": register(packet, digest),
         "form_fill.md": form_markdown(packet),
         "form_fill.csv": form_csv(packet),
@@ -126,6 +129,38 @@ def letter(packet: Packet) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def letters(packet: Packet) -> dict[str, str]:
+    """Drafts of the letter in other languages, each marked for a native reader's check.
+
+    Only names, contact and times are filled in: measures, advice and consequences are written in
+    the language of the facts, so people translate those parts.
+    """
+    filled = {
+        "start": _known(packet, "timeline.started_at", "[…]"),
+        "end": _known(packet, "timeline.ended_at", "[…]"),
+        "controller": _known(packet, "controller.name", "[…]"),
+        "contact": ", ".join(
+            filter(
+                None,
+                (
+                    _known(packet, "dpo.name", "[…]"),
+                    _known(packet, "dpo.email", "[…]"),
+                    _known(packet, "dpo.phone", ""),
+                ),
+            )
+        ),
+    }
+    made = {}
+    for code, part in tomllib.loads(
+        (resources.files("irkit.packet") / "letters.toml").read_text("utf-8")
+    ).items():
+        body = str(part["body"]).strip()
+        for name, value in filled.items():
+            body = body.replace("{" + name + "}", value)
+        made[code] = f"{_banner(packet)}> {part['check']}\n\n{body}\n"
+    return made
 
 
 def _reading(packet: Packet, advice: Sequence[str]) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from reportlab.platypus import Flowable
 
 from irkit.packet.blocks import bullets, pairs, para, table
 from irkit.packet.model import Packet, Row
+from irkit.playbook.fields import FIELD
 
 GLOSSARY = (
     ("Exposure", "a passage in a response that is tied to one training record"),
@@ -23,6 +26,19 @@ GLOSSARY = (
     ("Custody log", "append-only list of all acts, each entry carrying the hash of the one before"),
     ("Merkle root", "one hash over the list of preserved files"),
 )  # fmt: skip
+
+
+#: What the scope stage's counts are called on paper.
+COUNTS = {
+    "after_subtraction": "responses left after subtracting the context",
+    "confirmed": "responses confirmed",
+    "extractable": "records that could be drawn",
+    "matched": "responses that share text with the corpus",
+    "queries": "queries",
+    "records": "exposed records",
+    "responses": "answers",
+    "subjects": "people concerned",
+}
 
 
 def closing(packet: Packet, digest: str, width: float) -> list[Flowable]:
@@ -97,7 +113,11 @@ def _communication(packet: Packet, width: float) -> list[Flowable]:
                     else []
                 ),
                 ("Note", c["note"]),
-                ("Letter", "draft beside this packet: letter_art34.md"),
+                (
+                    "Letter",
+                    "drafts beside this packet: letter_art34.md; for a native reader's check: "
+                    "de, es, fr, it, nl, pl",
+                ),
             ],
             width,
         ),
@@ -147,8 +167,8 @@ def _method(packet: Packet, width: float) -> list[Flowable]:
             table(
                 ("Count", "Min", "Best", "Max", "Method"),
                 [
-                    (c["name"], _number(c["min"]), _number(c["best"]), _number(c["max"]),
-                     c["method"])
+                    (COUNTS.get(c["name"], c["name"].replace("_", " ")), _number(c["min"]),
+                     _number(c["best"]), _number(c["max"]), c["method"])
                     for c in m["counts"]
                     if c["name"] != "people"
                 ],
@@ -206,7 +226,7 @@ def _membership(packet: Packet, width: float) -> list[Flowable]:
         table(
             ("Actor", "Members / others", "AUC", "TPR at 1 % FPR", "Balanced accuracy", "Certain"),
             rows,
-            (width - 372, 66, 92, 92, 82, 40),
+            (width - 384, 66, 88, 92, 88, 50),
         ),
         bullets(list(dict.fromkeys(notes))),
     ]
@@ -358,8 +378,7 @@ def _evidence(packet: Packet, digest: str, width: float) -> list[Flowable]:
 
 
 def _duties(packet: Packet, width: float) -> list[Flowable]:
-    order = {"yes": 0, "unknown": 1, "no": 2}
-    rows = sorted(packet.obligations, key=lambda o: order[o["applies"]])
+    rows = _grouped(packet.obligations)
     return [
         para("12  Obligations matrix", "h1"),
         para(
@@ -370,22 +389,55 @@ def _duties(packet: Packet, width: float) -> list[Flowable]:
         ),
         table(
             ("Duty", "Applies", "Why", "Limits"),
-            [(f"{o['provision']}: {o['title']} ({o['recipient']})",
-              o["applies"].upper() if o["applies"] == "yes" else o["applies"],
-              f"{o['reason']}. Source seen: {o['certainty']}.", _limits(o)) for o in rows],
-            (140, 52, 128, width - 320),
-            highlight=[i for i, o in enumerate(rows) if o["applies"] == "yes"],
+            [
+                (
+                    [f"{o['provision']}: {o['title']} ({o['recipient']})" for o in duties],
+                    duties[0]["applies"].upper()
+                    if duties[0]["applies"] == "yes"
+                    else duties[0]["applies"],
+                    f"{_asked(duties[0]['reason'])}. Source seen: {duties[0]['certainty']}.",
+                    "\n".join(_limits(o, named=len(duties) > 1) for o in duties),
+                )
+                for duties in rows
+            ],
+            (172, 50, 112, width - 334),
+            highlight=[i for i, duties in enumerate(rows) if duties[0]["applies"] == "yes"],
         ),
     ]  # fmt: skip
 
 
-def _limits(duty: Row) -> str:
+def _grouped(duties: Sequence[Row]) -> list[list[Row]]:
+    """Duties that apply one by one; others of one regime with the same reason share a row."""
+    order = {"yes": 0, "unknown": 1, "no": 2}
+    groups: dict[tuple[object, ...], list[Row]] = {}
+    for number, duty in enumerate(sorted(duties, key=lambda o: order[o["applies"]])):
+        same = (duty["applies"], duty["regime"], duty["reason"], duty["certainty"])
+        groups.setdefault((number,) if duty["applies"] == "yes" else same, []).append(duty)
+    return list(groups.values())
+
+
+def _asked(reason: str) -> str:
+    """Name the question that nobody has answered instead of its key alone."""
+    head, mark, key = reason.partition("not answered: ")
+    field = FIELD.get(key.partition(";")[0])
+    if not mark or field is None:
+        return reason
+    rest = key.partition(";")[2]
+    return f"{head}nobody has answered: {field.label} ({field.key})" + (f";{rest}" if rest else "")
+
+
+def _limits(duty: Row, *, named: bool) -> str:
     lines = [f"{i['local']}: {i['kind']} [{i['certainty']}]" for i in duty["instants"]]
-    return "\n".join(lines) or duty["clock"]
+    words = "\n".join(lines) or duty["clock"]
+    return f"{duty['provision']}: {words}" if named else words
 
 
 def _sign_off(packet: Packet, width: float) -> list[Flowable]:
-    rows = [(s["role"], s["name"], s["at"], s["decision"] or "–") for s in packet.sign_off]
+    titles = {"dpo": "data protection officer", "decision": "controller"}
+    rows = [
+        (titles.get(s["role"], s["role"]), s["name"], s["at"], s["decision"] or "–")
+        for s in packet.sign_off
+    ]
     present = {s["role"] for s in packet.sign_off}
     wanted = {
         "preparer": "prepared the packet",
@@ -393,7 +445,8 @@ def _sign_off(packet: Packet, width: float) -> list[Flowable]:
         "dpo": "advice of the DPO",
         "decision": "decision of the controller",
     }
-    rows += [(role, "________________", "__________", what) for role, what in wanted.items()
+    rows += [(titles.get(role, role), "________________", "__________", what)
+             for role, what in wanted.items()
              if role not in present]  # fmt: skip
     return [
         para("13  Sign-off", "h1"),

@@ -10,8 +10,9 @@ from irkit import __version__
 from irkit.model import Count, Phase
 from irkit.packet import observed
 from irkit.packet.model import Head, Packet, Row
-from irkit.packet.words import NOT_KNOWN, count_words, shown, stamp
+from irkit.packet.words import NOT_KNOWN, about, reading, shown, stamp
 from irkit.playbook import exposed
+from irkit.playbook.analogues import resembling
 from irkit.playbook.assessment import Assessment, instant_dict
 from irkit.playbook.authorities import addressees, concerned
 from irkit.playbook.clocks import Instant, zone_of
@@ -78,7 +79,7 @@ def compose(
         findings=tuple(observed.findings(case, zone)),
         method=observed.method(case, result),
         scope=scope,
-        risk=_risk(facts, result),
+        risk=_risk(case, facts, result),
         measures=_measures(facts, zone),
         communication=_communication(facts, zone),
         limits=tuple(observed.limits(case, facts)),
@@ -196,10 +197,10 @@ def _summary(case: Case, facts: Facts, result: Assessment, window: exposed.Windo
     aware = facts.instant("timeline.awareness_at")
     proposed = facts.proposals.get("timeline.awareness_at")
     awareness = (
-        stamp(aware, zone)
+        reading(aware, zone)
         if aware
-        else f"not confirmed; proposed {shown(proposed, zone)}"
-        if proposed
+        else f"not confirmed; proposed {reading(proposed, zone)}"
+        if isinstance(proposed, datetime)
         else "not confirmed"
     )
     level = facts.text("risk.level")
@@ -211,16 +212,19 @@ def _summary(case: Case, facts: Facts, result: Assessment, window: exposed.Windo
     return {
         "what": facts.text("breach.narrative", NOT_KNOWN),
         "cause": facts.text("breach.cause", NOT_KNOWN),
-        "when": f"{shown(facts.instant('timeline.started_at'), zone)} to "
-        f"{shown(facts.instant('timeline.ended_at'), zone)}"
-        + (f"; ongoing: {facts.tri('timeline.ongoing')}"),
-        "who": f"people: {count_words(facts.count('subjects.count'))}; "
-        f"records: {count_words(facts.count('data.records'))}",
+        "when": f"{reading(facts.instant('timeline.started_at'), zone)} to "
+        f"{reading(facts.instant('timeline.ended_at'), zone)}; "
+        + {"yes": "still going on", "no": "not going on any more"}.get(
+            facts.tri("timeline.ongoing"), "whether it is still going on is not yet known"
+        ),
+        "who": about(facts.count("subjects.count"), "person", "people")
+        + "; "
+        + about(facts.count("data.records"), "record", "records"),
         "people": _count_row(facts.count("subjects.count")),
         "records": _count_row(facts.count("data.records")),
         "risk": f"decided: {level}, by {facts.text('risk.decided_by', NOT_KNOWN)}"
         if level
-        else f"not decided; irkit suggests: {result.proposed_risk}",
+        else f"not decided yet; irkit suggests: {result.proposed_risk}",
         "severity": band_words(result.band_low, result.band_high) if result.clusters else NOT_KNOWN,
         "awareness": awareness,
         "deadline": _deadline_words(result, target, case.clock(), facts),
@@ -247,7 +251,7 @@ def _deadline_words(result: Assessment, target: Any, now: datetime, facts: Facts
     sent = facts.instant("notification.submitted_at") or now
     left = instant.at_utc - sent
     word = f"{_hours(left)} left" if left >= timedelta(0) else f"{_hours(-left)} late"
-    return f"{duty.rule.provision}: {stamp(instant.at_utc, result.zone)} ({word})"
+    return f"{duty.rule.provision}: {reading(instant.at_utc, result.zone)} ({word})"
 
 
 def _hours(delta: timedelta) -> str:
@@ -255,7 +259,9 @@ def _hours(delta: timedelta) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def _risk(facts: Facts, result: Assessment) -> Row:
+def _risk(case: Case, facts: Facts, result: Assessment) -> Row:
+    flagged = exposed.findings(case)
+    bands = [result.band_low, result.band_high] if result.clusters else []
     gdpr = any(o.rule.id == "gdpr-33-5" and o.applies == "yes" for o in result.obligations)
     row = risk_row(gdpr_linked=gdpr)
     by_id = {o.rule.id: o for o in result.obligations}
@@ -266,7 +272,7 @@ def _risk(facts: Facts, result: Assessment) -> Row:
         "suggestion": {"level": result.proposed_risk, "reasons": result.proposed_reasons},
         "art33": by_id["gdpr-33-1"].reason if "gdpr-33-1" in by_id else "",
         "art34": by_id["gdpr-34-1"].reason if "gdpr-34-1" in by_id else "",
-        "bands": [result.band_low, result.band_high] if result.clusters else [],
+        "bands": bands,
         "se": [result.se_low, result.se_high] if result.clusters else [],
         "over_100": result.over_100,
         "meaning": BAND_MEANING[result.band_high] if result.clusters else "",
@@ -288,6 +294,22 @@ def _risk(facts: Facts, result: Assessment) -> Row:
         "cb_reasons": list(result.clusters[0].score.cb.reasons) if result.clusters else [],
         "factors": [
             {"factor": f.factor, "finding": f.finding, "raises": f.raises} for f in result.factors
+        ],
+        "analogues": [
+            {
+                "case": a.number,
+                "title": a.title,
+                "outcome": a.outcome,
+                "like": a.like,
+                "source": a.source,
+                "certainty": a.certainty,
+            }
+            for a in resembling(
+                attacked=bool(flagged),
+                campaigns=any(f.unit_kind == "campaign" for f in flagged),
+                recipients_known=facts.tri("recipients.known") == "yes",
+                bands=bands,
+            )
         ],
         "hipaa": {
             name: facts.text(f"hipaa.{name}", NOT_KNOWN)

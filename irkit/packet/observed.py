@@ -331,6 +331,8 @@ def limits(case: Case, facts: Facts) -> list[str]:
             f"{longest[0]:%Y-%m-%d %H:%M} to {longest[1]:%Y-%m-%d %H:%M} UTC. Unlogged time is "
             "unknown, not clean."
         )
+    # Files that lack the same things share a line.
+    said: dict[str, list[str]] = {}
     for source in exposed.coverage(case):
         capability = source["capability"]
         if not isinstance(capability, dict):
@@ -352,8 +354,11 @@ def limits(case: Case, facts: Facts) -> list[str]:
             words.append("no failed call is recorded, so refused attempts may be missing")
         if source["quarantined"]:
             words.append(f"{source['quarantined']} entries could not be read (quarantine)")
-        if words and len(limits) < 16:
-            limits.append(f"{source['file']}: {'; '.join(words)}.")
+        if words:
+            said.setdefault("; ".join(words), []).append(str(source["file"]))
+    for what, files in list(said.items())[:16]:
+        more = f" and {len(files) - 8} more files" if len(files) > 8 else ""
+        limits.append(f"{', '.join(files[:8])}{more}: {what}.")
     limits += _linking(case)
     unverified = int(
         case.rows("SELECT count(*) FROM exposure WHERE provenance = 'unverified'")[0][0]

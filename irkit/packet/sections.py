@@ -136,7 +136,8 @@ def _summary(packet: Packet, width: float) -> list[Flowable]:
         ("Proposed or planned", "; ".join(s["planned"]) or "nothing recorded"),
         (
             "Still unknown",
-            f"{len(unknown)} points: {', '.join(unknown[:8])}" + (" …" if len(unknown) > 8 else "")
+            f"{len(unknown)} {'point' if len(unknown) == 1 else 'points'}: {', '.join(unknown[:8])}"
+            + (" …" if len(unknown) > 8 else "")
             if unknown
             else "no mandatory field is open",
         ),
@@ -191,7 +192,9 @@ def _art33(packet: Packet, width: float) -> list[Flowable]:
 
 def _timeline(packet: Packet, width: float) -> list[Flowable]:
     chart = charts.activity(packet.activity, packet.head.zone, width)
-    rows = [(r["utc"], r["local"], r["what"], r["kind"], r["source"]) for r in packet.timeline]
+    rows = [
+        (r["utc"], r["local"], r["what"], f"{r['kind']}; {r['source']}") for r in packet.timeline
+    ]
     out: list[Flowable] = [
         together(
             para("3  Timeline", "h1"),
@@ -203,9 +206,9 @@ def _timeline(packet: Packet, width: float) -> list[Flowable]:
             "small",
         ),
         table(
-            ("UTC", "Local", "What", "Kind", "Source"),
+            ("UTC", "Local", "What", "Kind and source"),
             rows,
-            (84, 116, width - 84 - 116 - 58 - 92, 58, 92),
+            (84, 116, width - 84 - 116 - 108, 108),
             highlight=[i for i, r in enumerate(packet.timeline) if r["kind"] == "limit"],
         ),
     ]
@@ -255,21 +258,25 @@ def _how(packet: Packet, width: float) -> list[Flowable]:
         out += [
             para("Flagged actors (tiers A and B)", "h2"),
             table(
-                ("Actor", "Technique", "Tier, p", "Onset", "Queries", "Why"),
+                ("Actor", "What, since when, how sure", "Why"),
                 [
                     (
-                        _actor(f["actor"])
-                        + (f" ({f['members']} credentials)" if f["members"] else ""),
-                        f["technique"],
-                        f"{f['tier']}, {_p(f)}",
-                        f["onset"],
-                        f"{f['queries']:,}",
-                        f["summary"]
-                        + (f" [{', '.join(f['detectors'])}]" if f["detectors"] else ""),
+                        [
+                            _actor(f["actor"])
+                            + (f" ({f['members']} credentials)" if f["members"] else ""),
+                            f"{f['queries']:,} queries",
+                        ],
+                        [f["technique"], f"since {f['onset']}", f"tier {f['tier']}, {_p(f)}"],
+                        f["summary"],
                     )
                     for f in packet.findings
                 ],
-                (84, 66, 64, 64, 50, width - 328),
+                (118, 132, width - 250),
+            ),
+            para(
+                "Tier A is the strongest. The detectors behind each line stand in packet.json; "
+                "“certain pattern” means a sequence that ordinary use does not show.",
+                "small",
             ),
         ]
     else:
@@ -417,6 +424,12 @@ def _risk(packet: Packet, width: float) -> list[Flowable]:
         out += [
             together(
                 para("ENISA severity (2013) per group of people", "h2"),
+                para(
+                    "Severity SE = sensitivity of the data (DPC, 1 to 4) × ease of identification "
+                    "(EI, 0.25 to 1) + circumstances (CB, 0 to 2). Groups are listed from the most "
+                    "severe; the chart shows the first eight.",
+                    "small",
+                ),
                 charts.severity(risk["clusters"], width),
             ),
             table(
@@ -436,8 +449,8 @@ def _risk(packet: Packet, width: float) -> list[Flowable]:
                 (width - 340, 50, 46, 58, 58, 58, 70),
             ),
             *(
-                rich(f"<b>{number}.</b> {safe('; '.join(c['reasons']), 600)}", "small")
-                for number, c in enumerate(risk["clusters"], 1)
+                rich(f"<b>{groups}</b> {safe(reason, 300)}", "small")
+                for reason, groups in _reasons(risk["clusters"])
             ),
             para(f"All groups: {'; '.join(risk['cb_reasons'])}.", "small"),
             para(
@@ -456,6 +469,7 @@ def _risk(packet: Packet, width: float) -> list[Flowable]:
             [(f["factor"], f["finding"], "yes" if f["raises"] else "–") for f in risk["factors"]],
             (150, width - 240, 90),
         ),
+        *_analogues(risk["analogues"], width),
         para("Row for the AI risk register", "h2"),
         pairs(
             [
@@ -489,6 +503,44 @@ def _risk(packet: Packet, width: float) -> list[Flowable]:
             pairs([(names[k], risk["hipaa"][k]) for k in names], width),
         ]
     return out
+
+
+def _analogues(found: Sequence[Row], width: float) -> list[Flowable]:
+    if not found:
+        return []
+    return [
+        para("Published cases that this one resembles", "h2"),
+        table(
+            ("Case", "What both have in common", "Held necessary there"),
+            [(f"{a['case']:02d}: {a['title']}", a["like"], a["outcome"]) for a in found],
+            (190, width - 310, 120),
+        ),
+        para(
+            f"{found[0]['source']}; outcomes known from a {found[0]['certainty']} source: read the "
+            "case before relying on it. Its cases are invented and none is about a model. A "
+            "comparison, not a decision.",
+            "small",
+        ),
+    ]
+
+
+def _reasons(clusters: Sequence[Row]) -> list[tuple[str, str]]:
+    """Every reason once, with the numbers of the groups that it holds for."""
+    found: dict[str, list[int]] = {}
+    for number, cluster in enumerate(clusters, 1):
+        for reason in cluster["reasons"]:
+            words = reason.replace("_", " ") if reason[:1].isupper() else reason
+            found.setdefault(words, []).append(number)
+    every = len(clusters)
+    return [
+        (
+            reason,
+            "All groups:"
+            if len(numbers) == every > 1
+            else f"{'Group' if len(numbers) == 1 else 'Groups'} {', '.join(map(str, numbers))}:",
+        )
+        for reason, numbers in found.items()
+    ]
 
 
 def _interval(pair: Sequence[float]) -> str:

@@ -7,7 +7,8 @@ from datetime import datetime
 
 from irkit.model import Count
 from irkit.playbook.clocks import zone_of
-from irkit.playbook.facts import Measure
+from irkit.playbook.facts import Measure, Unknown
+from irkit.playbook.fields import FIELD
 
 NOT_KNOWN = "not yet known"
 
@@ -18,6 +19,25 @@ def stamp(instant: datetime | None, zone: str) -> str:
         return NOT_KNOWN
     local = instant.astimezone(zone_of(zone))
     return local.isoformat(timespec="seconds" if local.second else "minutes")
+
+
+def reading(instant: datetime | None, zone: str) -> str:
+    """A time for the reader of the summary: day, month in words, time and zone."""
+    if instant is None:
+        return NOT_KNOWN
+    local = instant.astimezone(zone_of(zone))
+    month = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+    return f"{local.day} {month[local.month - 1]} {local:%Y, %H:%M %Z}"
+
+
+def about(count: Count | None, one: str, many: str) -> str:
+    """A count in a sentence: about so many, at least and at most."""
+    if count is None:
+        return f"number of {many} {NOT_KNOWN}"
+    noun = one if count.best == 1 else many
+    if count.min == count.max:
+        return f"{count.best:,} {noun}"
+    return f"about {count.best:,} {noun} (at least {count.min:,}, at most {count.max:,})"
 
 
 def minutes(instant: datetime | None, zone: str) -> str:
@@ -51,6 +71,10 @@ def shown(value: object, zone: str) -> str:
         return ", ".join(f"{k} {v}" for k, v in sorted(value.items()))
     if isinstance(value, Measure):
         return measure_words(value, zone)
+    if isinstance(value, Unknown):
+        label = FIELD[value.key].label.lower() if value.key in FIELD else value.key
+        expected = f"expected {stamp(value.expected, zone)}" if value.expected else ""
+        return ", ".join(filter(None, (label, expected, value.note)))
     if isinstance(value, tuple):
         return "; ".join(shown(item, zone) for item in value)
     if hasattr(value, "__dataclass_fields__"):

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import re
+from datetime import UTC, datetime
 
 import jsonschema
 import pikepdf
@@ -16,11 +17,12 @@ from made_incident import FACTS, PEOPLE, make_incident, record_text
 
 from irkit.case import Case, fixed_clock
 from irkit.errors import UsageError
-from irkit.model import Phase
+from irkit.model import Count, Phase
 from irkit.packet import PacketError, build_packet, verify_packet
 from irkit.packet.verify import conforms, schema
 from irkit.playbook import load_facts
-from irkit.playbook.facts import facts_from_case
+from irkit.playbook.facts import Measure, Notice, Signature, Unknown, facts_from_case
+from irkit.playbook.fields import FIELDS, Kind
 
 HOSTILE = "\x1b[31m<b>&amp;</i>\u202e\u2066=cmd|'/C calc'!A1 ]]> \\ `x` \U0001f4a3 \ud800 中文"
 
@@ -74,10 +76,10 @@ def test_every_page_carries_marking_hash_number_and_watermark(built, pages):
 
 def test_summary_gives_counts_risk_and_limit(pages):
     summary = " ".join(pages[1].split())
-    assert "min 6, best 8, max 11" in summary
+    assert "about 8 people (at least 6, at most 11)" in summary
     assert "very high" in summary
     # 72 h after 15 October 10:30 Berlin; the clock shows 2026-10-16 09:00.
-    assert "2026-10-18 10:30+02:00 (49 h 30 min left)" in summary
+    assert "18 Oct 2026, 10:30 CEST (49 h 30 min left)" in summary
 
 
 def test_only_embedded_fonts_and_a_bookmark_per_section(built):
@@ -196,6 +198,57 @@ def test_the_controllers_own_contact_may_be_among_the_exposed(tmp_path):
         given = facts(case, FACTS, tmp_path).with_value("dpo.email", PEOPLE[0][1])
         result = build_packet(case, phase=Phase.PRELIMINARY, facts=given, out=tmp_path / "out")
         assert result.scan.excused >= 1
+
+
+#: As HOSTILE, but as a facts file can hold it: TOML knows no lone surrogates.
+TEXT_OF_FILES = HOSTILE.replace("\ud800", "")
+
+
+def hostile_value(field):
+    """A value of the field's own kind that carries hostile text wherever text is allowed."""
+    at = datetime(2026, 10, 15, 9, tzinfo=UTC)
+    return {
+        Kind.TEXT: TEXT_OF_FILES,
+        Kind.TEXTS: (TEXT_OF_FILES, "=1+1", "\n" * 400, "x" * 5000),
+        Kind.COUNT: Count(1, 2, 3, TEXT_OF_FILES),
+        Kind.COUNTRIES: {TEXT_OF_FILES: 3, "DE": 1},
+        Kind.MEASURES: (Measure(TEXT_OF_FILES, "done", at, TEXT_OF_FILES, TEXT_OF_FILES),),
+        Kind.UNKNOWNS: (Unknown(TEXT_OF_FILES, at, TEXT_OF_FILES),),
+        Kind.NOTICES: (Notice(TEXT_OF_FILES, at, TEXT_OF_FILES),),
+        Kind.SIGNATURES: (Signature(TEXT_OF_FILES, TEXT_OF_FILES, at, TEXT_OF_FILES),),
+        Kind.INSTANT: at,
+        Kind.TRI: "unknown",
+        Kind.FLAG: True,
+        Kind.CHOICE: field.choices[-1] if field.choices else "",
+    }[field.kind]
+
+
+def test_hostile_text_under_every_key_is_harmless_in_every_file(tmp_path):
+    with make_incident(tmp_path / "case.irkit") as case:
+        given = facts(case, FACTS, tmp_path)
+        for field in FIELDS:
+            # A zone must be one; everything else takes any text.
+            if field.key not in ("controller.zone", "timeline.awareness_at"):
+                given = given.with_value(field.key, hostile_value(field))
+        given = given.with_value("controller.role", "processor")
+        result = build_packet(case, phase=Phase.PRELIMINARY, facts=given, out=tmp_path / "out")
+    text = "\n".join(p.extract_text() for p in pypdf.PdfReader(result.pdf).pages)
+    for bad in ("\x1b", "\u202e", "\u2066", "\ud800"):
+        assert bad not in text
+    for path in result.files:
+        if path.suffix == ".pdf":
+            continue
+        raw = path.read_bytes()
+        for bad in ("\x1b", "\u202e", "\u2066", "\ud800"):
+            assert bad.encode("utf-8", "surrogatepass") not in raw, path.name
+        if path.suffix == ".csv":
+            for row in csv.reader(io.StringIO(raw.decode())):
+                assert all(cell == "-" or not cell.startswith(("=", "+", "@", "-", "\t"))
+                           for cell in row), path.name  # fmt: skip
+        if path.suffix == ".json":
+            json.loads(raw)
+    assert (tmp_path / "out" / "notice_processor.md").is_file()
+    assert verify_packet(tmp_path / "out").ok
 
 
 def test_hostile_strings_in_every_field_neither_break_nor_hide(tmp_path):
