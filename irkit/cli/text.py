@@ -235,9 +235,21 @@ def linking_text(linking: Mapping[str, Any]) -> list[str]:
         (linking["duplicates"], f"{linking['duplicates']:,} records repeat a call kept elsewhere"),
         (linking["unlinked_access"],
          f"{linking['unlinked_access']:,} access-log entries have no content in the case"),
+        (linking["retries"],
+         f"{linking['retries']:,} calls repeat one of the same caller within a minute (retries)"),
         (linking["ambiguous"],
          f"{linking['ambiguous']:,} could belong to several calls and were left alone"),
     ]  # fmt: skip
+    bodies = linking["bodies"]
+    said += [
+        (bodies.get(name, 0), f"{bodies.get(name, 0):,} {words}")
+        for name, words in (
+            ("found", "bodies found in objects of their own"),
+            ("missing", "bodies lie in objects that are not preserved: add them to the evidence"),
+            ("ambiguous", "bodies could be several preserved objects and were left out"),
+            ("unreadable", "bodies lie in preserved objects that cannot be read"),
+        )
+    ]
     return [text for number, text in said if number]
 
 

@@ -118,12 +118,35 @@ _SIGNS: Mapping[str, tuple[Capability | None, frozenset[str]]] = {
 }
 
 
+#: Parse warning of a record whose body lies in an object of its own.
+APART = "body_in_separate_object"
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """Where the published shape of a format is described."""
 
     title: str
     url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class External:
+    """Bodies that a producer keeps in an object of their own, which a record points to.
+
+    The pointer comes out of a log, so it is never followed: it is only compared with the names of
+    preserved files (:mod:`irkit.ingest.externals`).
+
+    Attributes:
+        pointer: JSON path of the object's key or address in a record, of plain names
+            (``$.a.b``).
+        fills: JSON path in the record to the JSON path, in the object, of what belongs there.
+        names: regular expression (RE2) that whole paths of such objects match.
+    """
+
+    pointer: str
+    fills: Mapping[str, str]
+    names: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +179,11 @@ class Format:
         part_order: JSON path of a record's part number, where long messages are cut over several
             records with the same ``correlation_id`` and ``request_id``.
         part_fields: JSON paths (``$.name``) of the texts that are cut.
+        externals: bodies in objects of their own; records that lack one have the parse warning
+            :data:`APART`.
+        revised: True where a call is written again, under the same ``request_id``, as it goes on.
+        whole_of: format of the calls that a record of this format sums up, under the same
+            ``trace_id``; its texts count only where none of those calls is in the evidence.
     """
 
     id: str
@@ -178,6 +206,9 @@ class Format:
     unconfirmed: str = ""
     part_order: str = ""
     part_fields: tuple[str, ...] = ()
+    externals: tuple[External, ...] = ()
+    revised: bool = False
+    whole_of: str = ""
 
     def __post_init__(self) -> None:
         """Reject a declaration that could not be compiled.

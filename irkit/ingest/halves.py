@@ -18,10 +18,16 @@ JOINED = "joined_with_request"
 _TAKEN = (
     *("model_requested", "temperature", "top_p", "n", "best_of", "seed", "max_tokens", "stop"),
     *("logprobs_requested", "top_logprobs", "echo", "logit_bias", "logit_bias_size", "stream"),
-    *("params_json", "system_text_id", "prompt_text_id", "prompt_chars"),
+    *("params_json", "system_text_id", "prompt_text_id", "prompt_chars", "endpoint", "operation"),
 )
 
-_HALVES = """
+#: Kind of the link between the two, and what found it.
+KIND, METHOD = "request", "correlation_id"
+
+_GIVEN = ", ".join(
+    f"CASE WHEN a.{name} IS NULL AND q.{name} IS NOT NULL THEN '{name}' END" for name in _TAKEN
+)
+_HALVES = f"""
 CREATE OR REPLACE TEMP TABLE halves AS
 WITH asked AS (
   SELECT correlation_id, min(record_id) AS question FROM query_record
@@ -33,7 +39,11 @@ answered AS (
   WHERE source_format = ? AND correlation_id IS NOT NULL AND prompt_text_id IS NULL
     AND response_text_id IS NOT NULL AND duplicate_of IS NULL
   GROUP BY correlation_id HAVING count(*) = 1)
-SELECT question, answer FROM asked JOIN answered USING (correlation_id)
+SELECT question, answer, a.source_id, list_filter([{_GIVEN},
+    CASE WHEN q.params_known AND a.params_known IS DISTINCT FROM true THEN 'params_known' END],
+    lambda x: x IS NOT NULL) AS filled
+FROM asked JOIN answered USING (correlation_id) JOIN query_record q ON q.record_id = question
+JOIN query_record a ON a.record_id = answer
 """
 
 
@@ -47,7 +57,6 @@ def join_halves(case: Case, formats: Iterable[Format]) -> int:
     pairs = [(fmt.answers_of, fmt.id) for fmt in formats if fmt.answers_of]
     total = 0
     with case.transaction():
-        _part(case)
         for asks, answers in pairs:
             case.con.execute(_HALVES, [asks, answers])
             found = int(case.rows("SELECT count(*) FROM halves")[0][0])
@@ -61,9 +70,9 @@ def join_halves(case: Case, formats: Iterable[Format]) -> int:
 def _join(case: Case) -> None:
     taken = ", ".join(f"{name} = coalesce(query_record.{name}, q.{name})" for name in _TAKEN)
     case.con.execute(
-        f"UPDATE query_record SET {taken}, endpoint = coalesce(query_record.endpoint, q.endpoint),"
-        " operation = coalesce(query_record.operation, q.operation), turn_count = q.turn_count,"
-        " params_known = q.params_known, content_state = 'full',"
+        f"UPDATE query_record SET {taken}, turn_count = q.turn_count, content_state = 'full',"
+        " params_known = coalesce(query_record.params_known, false)"
+        " OR coalesce(q.params_known, false),"
         f" parse_warnings = list_append(query_record.parse_warnings, '{JOINED}')"
         " FROM halves h JOIN query_record q ON q.record_id = h.question"
         " WHERE query_record.record_id = h.answer"
@@ -77,20 +86,31 @@ def _join(case: Case) -> None:
         "UPDATE query_record SET duplicate_of = h.answer FROM halves h"
         " WHERE query_record.record_id = h.question"
     )
+    case.con.execute(
+        f"INSERT INTO record_link SELECT answer, source_id, question, '{KIND}', '{METHOD}', 'high',"
+        " NULL, filled FROM halves ORDER BY answer"
+    )
 
 
-def _part(case: Case) -> None:
-    """Undo earlier joins, so that joining again from other evidence starts afresh."""
-    whose = f"list_contains(parse_warnings, '{JOINED}')"
-    if not case.rows(f"SELECT 1 FROM query_record WHERE {whose} LIMIT 1"):
+def part_halves(case: Case) -> None:
+    """Undo earlier joins, so that joining again from other evidence starts afresh.
+
+    Args:
+        case: the case inside a transaction, before any other link is taken back.
+    """
+    joined = f"SELECT record_id FROM record_link WHERE kind = '{KIND}'"
+    if not case.rows(f"{joined} LIMIT 1"):
         return
-    case.con.execute(
-        f"DELETE FROM query_message WHERE record_id IN (SELECT record_id FROM query_record"
-        f" WHERE {whose})"
+    case.con.execute(f"DELETE FROM query_message WHERE record_id IN ({joined})")
+    emptied = ", ".join(
+        f"{name} = CASE WHEN list_contains(l.filled, '{name}') THEN NULL ELSE r.{name} END"
+        for name in _TAKEN
     )
-    emptied = ", ".join(f"{name} = NULL" for name in _TAKEN)
     case.con.execute(
-        f"UPDATE query_record SET {emptied}, turn_count = 0, params_known = false,"
-        " content_state = 'response_only', parse_warnings = list_filter(parse_warnings,"
-        f" lambda w: w <> '{JOINED}') WHERE {whose}"
+        f"UPDATE query_record AS r SET {emptied}, turn_count = 0, params_known ="
+        " r.params_known AND NOT list_contains(l.filled, 'params_known'),"
+        " content_state = 'response_only', parse_warnings = list_filter(r.parse_warnings,"
+        f" lambda w: w <> '{JOINED}') FROM record_link l"
+        f" WHERE l.kind = '{KIND}' AND l.record_id = r.record_id"
     )
+    case.con.execute(f"DELETE FROM record_link WHERE kind = '{KIND}'")

@@ -15,18 +15,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict
 
 from irkit.case import Case
 from irkit.case.views.linking import COUNTS, Linkage, linkage
-from irkit.ingest import timelinks
+from irkit.ingest import timelinks, traces
 from irkit.ingest.duplicates import mark_duplicates
-from irkit.ingest.halves import join_halves
+from irkit.ingest.externals import bring_in
+from irkit.ingest.halves import join_halves, part_halves
 from irkit.ingest.registry import Registry
 from irkit.ingest.reread import LINK_STATE
+from irkit.ingest.retries import mark_retries
 from irkit.ingest.splits import put_together, tie_parts
 
 #: Raise it when the same evidence would be tied differently.
-_VERSION = "3"
+_VERSION = "4"
 #: Begins the parse warning of a record that was filled from another log.
 MARK = "filled_by_"
 
@@ -103,16 +106,22 @@ def link(case: Case, registry: Registry) -> Linkage:
     if case.meta(LINK_STATE) == _state(case):
         return linkage(case.con)
     with case.transaction():
+        part_halves(case)
         _undo(case)
     put_together(case, registry)
-    mark_duplicates(case)
+    bodies = bring_in(case, registry)
+    mark_duplicates(case, [fmt.id for fmt in known if fmt.revised])
     joined = join_halves(case, known)
     with case.transaction():
         tie_parts(case)
+        traces.set_aside(case, known)
         ambiguous = _by_id(case, [fmt.id for fmt in known if fmt.answers_of])
+        traces.tie(case)
         ambiguous += timelinks.tie(case, facts)
         _fill(case)
-        case.set_meta(COUNTS, json.dumps({"ambiguous": ambiguous, "joined": joined}))
+        mark_retries(case)
+        told = {"ambiguous": ambiguous, "joined": joined, "bodies": asdict(bodies)}
+        case.set_meta(COUNTS, json.dumps(told))
         case.set_meta(LINK_STATE, _state(case))
     return linkage(case.con)
 
@@ -298,7 +307,8 @@ SELECT *, list_filter([{given}, CASE WHEN gives_outcome THEN 'outcome' END],
         f" WHERE r.source_id = g.source_id AND r.entry_no = g.entry_no AND g.call_id = {_CALL}"
     )
     case.con.execute(
-        "UPDATE query_record AS r SET duplicate_of = t.keep FROM tied_other o JOIN tie t"
+        "UPDATE query_record AS r SET duplicate_of = t.keep FROM tied_other o"
+        " JOIN (SELECT other, min(keep) AS keep FROM tie GROUP BY other) t"
         " ON t.other = o.head WHERE r.source_id = o.source_id AND r.entry_no = o.entry_no"
         f" AND o.call_id = {_CALL}"
     )

@@ -398,6 +398,11 @@ def _linking(case: Case) -> list[str]:
             f" that shares no id with them, by time (and token counts where logged); {flagged} of"
             " them belong to flagged actors. Such an attribution is likely, not proven."
         )
+    if lost := sum(number for name, number in ties.bodies.items() if name != "found"):
+        said.append(
+            f"{plural(lost, 'text')} of calls lie in separate objects that are not in the evidence,"
+            " or cannot be told apart or read; what they held is not counted."
+        )
     if ties.ambiguous:
         said.append(
             f"{ties.ambiguous} entries or ids of the logs could belong to several calls; irkit did"

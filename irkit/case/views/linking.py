@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import duckdb
 
+#: Kinds of links that are counted by themselves: halves of one call, and repetitions of a call.
+APART = ("request", "retry")
 #: Key of the case's own note on counts that no table holds.
 COUNTS = "linking"
 
@@ -26,6 +28,10 @@ class Linkage:
         filled_by_time: calls whose address or credential rests on a tie by time.
         ambiguous: entries or ids that could belong to several others; they were left alone.
         unlinked_access: access-log entries to which no content was found.
+        bodies: bodies that the log keeps in objects of their own: how many were found among the
+            evidence, are missing, ambiguous or unreadable.
+        retries: calls that repeat an earlier one (same caller, prompt and parameters) within a
+            minute; they count as calls.
     """
 
     duplicates: int = 0
@@ -35,6 +41,8 @@ class Linkage:
     filled_by_time: int = 0
     ambiguous: int = 0
     unlinked_access: int = 0
+    bodies: dict[str, int] = field(default_factory=dict)
+    retries: int = 0
 
 
 def linkage(con: duckdb.DuckDBPyConnection) -> Linkage:
@@ -51,8 +59,15 @@ def linkage(con: duckdb.DuckDBPyConnection) -> Linkage:
         " AND list_has_any(filled, ['client_ip', 'credential_id'])"
     ).fetchone() or (0,)
 
+    retries = con.execute("SELECT count(*) FROM record_link WHERE kind = 'retry'").fetchone() or (
+        0,
+    )
+
     def per(name: str) -> dict[str, int]:
-        rows = con.execute(f"SELECT {name}, count(*) FROM record_link GROUP BY 1 ORDER BY 1")
+        rows = con.execute(
+            f"SELECT {name}, count(*) FROM record_link WHERE kind NOT IN {APART}"
+            " GROUP BY 1 ORDER BY 1"
+        )
         return {str(key): int(number) for key, number in rows.fetchall()}
 
     return Linkage(
@@ -63,4 +78,6 @@ def linkage(con: duckdb.DuckDBPyConnection) -> Linkage:
         filled_by_time=int(by_time[0]),
         ambiguous=int(stored.get("ambiguous", 0)),
         unlinked_access=int(sums[1]),
+        bodies={str(name): int(number) for name, number in stored.get("bodies", {}).items()},
+        retries=int(retries[0]),
     )

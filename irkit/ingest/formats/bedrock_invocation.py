@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from irkit.ingest.format import Capability, Format, Source
+from irkit.ingest.format import APART, Capability, External, Format, Source
 
 _HAS = frozenset({Capability.CREDENTIAL, Capability.CONTENT, Capability.PARAMS, Capability.STATUS})
 
-_EXTERNAL = "input_external IS NOT NULL OR output_external IS NOT NULL"
+# A pointer whose object was found is left empty.
+_EXTERNAL = "coalesce(input_external, '') <> '' OR coalesce(output_external, '') <> ''"
+#: ``<hour>/data/<request id>_input.json.gz``; media and whole logs have other names.
+_NAMES = r"(?:.*/)?data/[^/]*_{}[^/]*[.]json(?:[.]gz)?"
 
 FORMAT = Format(
     id="bedrock_invocation",
@@ -19,8 +22,8 @@ FORMAT = Format(
     capabilities=_HAS,
     absent=(
         "No client address, user agent, HTTP status or logprobs; the address is in CloudTrail"
-        " under the same request id. Bodies over 100 KB lie in separate objects,"
-        " which are not joined here: such calls are marked external_missing."
+        " under the same request id. Bodies over 100 KB lie in separate objects (data/ of the same"
+        " hour): preserve those too, or such calls are marked external_missing."
     ),
     signature_paths={"schema": "$.schemaType"},
     signature="schema = 'ModelInvocationLog'",
@@ -68,8 +71,20 @@ FORMAT = Format(
         ),
         # A body over 100 KB is null here and lies in the object that the path names.
         "content_state": f"CASE WHEN {_EXTERNAL} THEN 'external_missing' END",
-        "warning": f"CASE WHEN {_EXTERNAL} THEN 'body_in_separate_object' END",
+        "warning": f"CASE WHEN {_EXTERNAL} THEN '{APART}' END",
     },
+    externals=(
+        External(
+            pointer="$.input.inputBodyS3Path",
+            fills={"$.input.inputBodyJson": "$"},
+            names=_NAMES.format("input"),
+        ),
+        External(
+            pointer="$.output.outputBodyS3Path",
+            fills={"$.output.outputBodyJson": "$"},
+            names=_NAMES.format("output"),
+        ),
+    ),
     failures_logged=True,
     coverage="yppyyyypypp",
     unconfirmed=(

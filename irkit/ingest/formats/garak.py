@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from irkit.ingest.duplicates import UNFINISHED
 from irkit.ingest.format import Capability, Format, Source, not_a_call
 
 REPORT = Format(
@@ -12,7 +13,7 @@ REPORT = Format(
     capabilities=frozenset({Capability.CONTENT}),
     absent=(
         "No time per attempt, credential or address; parameters are in the run's own entries. An"
-        " attempt is written once when it was sent and once when it was judged."
+        " attempt is written when it was sent and again when it was judged: the latter counts."
     ),
     signature_paths={
         "kind": "$.entry_type",
@@ -33,6 +34,7 @@ REPORT = Format(
     },
     columns={
         "record_kind": "'attack_tool'",
+        "warning": f"CASE stage WHEN '1' THEN '{UNFINISHED}' END",
         "messages": (
             "CASE WHEN starts_with(turns, '[') THEN '[' || array_to_string(list_transform("
             "json_extract(turns, '$[*]')::VARCHAR[], lambda t: '{\"role\":' || coalesce("
@@ -48,6 +50,7 @@ REPORT = Format(
         ),
         "operation": "'chat'",
     },
+    revised=True,
     coverage="nnnnnyynnnn",
     unconfirmed="Reports of old versions (prompt and outputs as plain texts).",
 )

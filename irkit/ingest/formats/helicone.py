@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from irkit.ingest.format import Capability, Format, Source
+from irkit.ingest.format import APART, Capability, External, Format, Source
 
 FORMAT = Format(
     id="helicone",
@@ -18,7 +18,10 @@ FORMAT = Format(
             *(Capability.LOGPROBS, Capability.CREDENTIAL),
         }
     ),
-    absent="No address, only a country; large bodies lie behind a link and are not fetched.",
+    absent=(
+        "No address, only a country. Bodies may lie behind a link, which is never followed:"
+        " preserve the objects too."
+    ),
     signature_paths={
         "id": "$.request_id",
         "made": "$.request_created_at",
@@ -52,14 +55,24 @@ FORMAT = Format(
         "credential_kind": "'api_key_hash'",
         "warning": (
             "CASE WHEN link IS NOT NULL AND coalesce(ik_unwrap(request), '{}') = '{}'"
-            " THEN 'body_in_separate_object' END"
+            f" THEN '{APART}' END"
         ),
         "content_state": (
             "CASE WHEN link IS NOT NULL AND coalesce(ik_unwrap(request), '{}') = '{}'"
             " THEN 'external_missing' END"
         ),
     },
+    externals=(
+        External(
+            pointer="$.signed_body_url",
+            fills={"$.request_body": "$.request", "$.response_body": "$.response"},
+            names=r"(?:.*/)?requests/[^/]+/request_response_body",
+        ),
+    ),
     failures_logged=True,
     coverage="pnpyyyyyyyy",
-    unconfirmed="How sessions are named in properties, and the export's wrapper.",
+    unconfirmed=(
+        "How sessions are named in properties, the export's wrapper, and the names of objects with"
+        " bodies (requests/<id>/request_response_body)."
+    ),
 )

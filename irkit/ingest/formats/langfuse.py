@@ -15,6 +15,11 @@ _ANSWER = (
     " THEN '{\"output_messages\":' || ik_unwrap(answer) || '}' ELSE answer END"
 )
 
+_SAYS = (
+    "coalesce(ik_unwrap(messages), '[]') NOT IN ('[]', '{}', '\"\"')"
+    " OR coalesce(ik_unwrap(answer), '{}') NOT IN ('[]', '{}', '\"\"')"
+)
+
 OBSERVATION = Format(
     id="langfuse_observation",
     title="Langfuse observations",
@@ -83,10 +88,10 @@ TRACE = Format(
         "https://langfuse.com/docs/api-and-data-platform/features/export-to-blob-storage",
     ),
     order=211,
-    capabilities=frozenset({Capability.SESSION}),
+    capabilities=frozenset({Capability.SESSION, Capability.CONTENT}),
     absent=(
-        "User and session of a whole trace; its calls are observations, linked by trace id. Input"
-        " and output of a trace repeat those of its calls and are not read as a call."
+        "User and session of a whole trace; its calls are observations, linked by trace id. Its own"
+        " input and output count as one call only where no observation of it is preserved."
     ),
     signature_paths={
         "id": "$.id",
@@ -110,15 +115,16 @@ TRACE = Format(
         "tenant_id": ("$.project_id", "$.projectId"),
         "principal_id": ("$.user_id", "$.userId"),
         "session_id": ("$.session_id", "$.sessionId"),
-        "said": ("$.input", "$.output"),
     },
-    json_paths={"tags": "$.tags"},
+    json_paths={"messages": "$.input", "answer": "$.output", "tags": "$.tags"},
     columns={
-        "record_kind": "'access_only'",
-        "content_state": "'absent'",
-        "warning": "CASE WHEN said IS NOT NULL THEN 'text_of_trace_not_read' END",
+        "response": _ANSWER,
+        "record_kind": f"CASE WHEN NOT ({_SAYS}) THEN 'access_only' END",
+        "content_state": f"CASE WHEN NOT ({_SAYS}) THEN 'absent' END",
+        "warning": f"CASE WHEN {_SAYS} THEN 'text_of_whole_trace' END",
     },
-    coverage="nnpynnnnnnn",
+    whole_of="langfuse_observation",
+    coverage="nnpynppnnnn",
 )
 
 FORMATS = (OBSERVATION, TRACE)
