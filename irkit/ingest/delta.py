@@ -12,9 +12,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -36,6 +37,8 @@ _READ = frozenset(
 )
 _MAX_LINE = 64 << 20
 _STATES = "delta_states"
+#: Where the bytes of a numbered file lie.
+Place = Callable[[int], Path]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,23 @@ def table_files(case: Case) -> dict[int, TableFile]:
                 [f"{root}/"],
             )
         ]
-        found |= _table(case, {path: source for source, path in every}, every)
+        place = partial(evidence_path, case)
+        found |= _table(place, {path: source for source, path in every}, every)
+    return found
+
+
+def folder_files(paths: Sequence[Path]) -> dict[int, TableFile]:
+    """Return what the logs of Delta tables among these files say, by position in ``paths``."""
+    names = [path.as_posix() for path in paths]
+    found: dict[int, TableFile] = {}
+    for root in sorted({name.split(_LOG, 1)[0] for name in names if _LOG in name}):
+        every = [
+            (number, name[len(root) + 1 :])
+            for number, name in enumerate(names)
+            if name.startswith(f"{root}/")
+        ]
+        inside = {name: number for number, name in every}
+        found |= _table(lambda number: paths[number], inside, every)
     return found
 
 
@@ -132,9 +151,9 @@ def reread_changed(case: Case, files: Mapping[int, TableFile]) -> None:
 
 
 def _table(
-    case: Case, inside: Mapping[str, int], every: Iterable[tuple[int, str]]
+    place: Place, inside: Mapping[str, int], every: Iterable[tuple[int, str]]
 ) -> dict[int, TableFile]:
-    log = _replay(case, inside)
+    log = _replay(place, inside)
     refused = _refused(log)
     adds = {path: add for (path, _), add in log.live.items()}
     found: dict[int, TableFile] = {}
@@ -147,7 +166,7 @@ def _table(
         elif refused:
             found[source] = TableFile("delta_refused", refused)
         elif (add := adds.get(name)) is not None:
-            found[source] = _live(case, inside, log, add)
+            found[source] = _live(place, inside, log, add)
         elif log.trouble and name not in log.removed:
             words = "rows that are no longer in the Delta table may be among these"
             found[source] = TableFile("delta_live", f"{words}{log.trouble}", _names(log.meta))
@@ -158,7 +177,7 @@ def _table(
     return found
 
 
-def _live(case: Case, inside: Mapping[str, int], log: _Log, add: Mapping[str, Any]) -> TableFile:
+def _live(place: Place, inside: Mapping[str, int], log: _Log, add: Mapping[str, Any]) -> TableFile:
     names = _names(log.meta)
     values = {
         names.get(str(key), str(key)): None if value is None else str(value)
@@ -169,7 +188,7 @@ def _live(case: Case, inside: Mapping[str, int], log: _Log, add: Mapping[str, An
         return TableFile("delta_live", log.trouble.removeprefix("; "), names, values)
     try:
         name = vector_file(vector)
-        where = evidence_path(case, inside[name]) if name else None
+        where = place(inside[name]) if name else None
         gone = read_vector(vector, where)
     except KeyError:
         words = "rows of this file were deleted, and the list of them was not preserved"
@@ -221,7 +240,7 @@ def _refused(log: _Log) -> str:
 # -- replay ---------------------------------------------------------------------------------------
 
 
-def _replay(case: Case, inside: Mapping[str, int]) -> _Log:
+def _replay(place: Place, inside: Mapping[str, int]) -> _Log:
     log = _Log()
     commits: dict[int, int] = {}
     checkpoints: dict[int, dict[int, int]] = {}
@@ -239,7 +258,7 @@ def _replay(case: Case, inside: Mapping[str, int]) -> _Log:
     for version in sorted(whole, reverse=True):
         try:
             for _, source in sorted(checkpoints[version].items()):
-                _checkpoint(log, evidence_path(case, source))
+                _checkpoint(log, place(source))
         except (pa.ArrowException, OSError, ValueError):
             log = _Log()
             continue
@@ -252,7 +271,7 @@ def _replay(case: Case, inside: Mapping[str, int]) -> _Log:
             log.removed.clear()
             log.live.clear()
         try:
-            _commit(log, version, evidence_path(case, commits[version]))
+            _commit(log, version, place(commits[version]))
         except (ValueError, OSError, RecursionError):
             log.trouble = f"; version {version} of the log is damaged"
         log.version = version

@@ -9,6 +9,7 @@ from typing import Any
 
 from irkit.case import Settings
 from irkit.errors import UsageError
+from irkit.ingest.delta import TableFile, folder_files
 from irkit.ingest.detect import Verdict, judge, sample
 from irkit.ingest.entries import Chunk, Reject
 from irkit.ingest.format import Capability
@@ -41,6 +42,8 @@ class FilePreview:
         first: canonical values of the first records, identifying ones masked.
         missing: capabilities that this format, or this sample, lacks.
         problems: sentences on sampled entries that would go to quarantine, and on damage.
+        table: what the file is to a Delta table, if it lies in the folder of one.
+        role: what else than calls the sampled entries tell; empty where they are calls.
     """
 
     path: str
@@ -54,16 +57,25 @@ class FilePreview:
     first: tuple[dict[str, str], ...]
     missing: tuple[str, ...]
     problems: tuple[str, ...]
+    table: str = ""
+    role: str = ""
 
     def lines(self) -> list[str]:
         """Return the preview as lines for a terminal."""
-        name = self.format or "not recognised"
-        out = [
-            f"{self.path}  ({self.bytes:,} bytes, {self.container}, {self.framing})",
-            f"    format      {name}  ({self.confidence:.0%} of {self.sampled:,} sampled entries)",
-        ]
-        if len(self.votes) > 1:
-            out.append("    votes       " + ", ".join(f"{k} {v}" for k, v in self.votes.items()))
+        name = self.format or ("none of them alone" if self.votes else "not recognised")
+        out = [f"{self.path}  ({self.bytes:,} bytes, {self.container}, {self.framing})"]
+        if self.table:
+            out.append(f"    table       {self.table}")
+        if self.sampled:
+            share = f"{self.confidence:.0%} of {self.sampled:,} sampled entries"
+            out.append(f"    format      {name}  ({share})")
+        elif not self.table:
+            out.append("    format      no entry was found")
+        if len(self.votes) > 1 or (self.votes and not self.format):
+            votes = sorted(self.votes.items(), key=lambda vote: (-vote[1], vote[0]))
+            out.append("    votes       " + ", ".join(f"{k} {v:,}" for k, v in votes))
+        if self.role:
+            out.append(f"    role        {self.role}")
         for number, record in enumerate(self.first, 1):
             shown = ", ".join(f"{key}={value}" for key, value in record.items())
             out.append(f"    record {number}    {shown}")
@@ -89,7 +101,12 @@ def dry_run(paths: Sequence[Path], *, mapping: Path | None = None) -> list[FileP
     settings = Settings()
     projector = Projector(known, max_nesting=settings.max_nesting)
     try:
-        return [_preview(path, settings, known, projector) for path in _files(paths)]
+        files = _files(paths)
+        tables = folder_files(files)
+        return [
+            _preview(path, settings, known, projector, tables.get(number))
+            for number, path in enumerate(files)
+        ]
     finally:
         projector.close()
 
@@ -106,8 +123,14 @@ def _files(paths: Sequence[Path]) -> list[Path]:
     return files
 
 
-def _preview(path: Path, settings: Settings, known: Registry, projector: Projector) -> FilePreview:
-    reader = SourceReader(0, path, "", settings)
+def _preview(
+    path: Path,
+    settings: Settings,
+    known: Registry,
+    projector: Projector,
+    table: TableFile | None = None,
+) -> FilePreview:
+    reader = SourceReader(0, path, "", settings, table=table)
     first: Chunk | None = None
     rejects: list[Reject] = []
     chunks = reader.chunks()
@@ -124,6 +147,7 @@ def _preview(path: Path, settings: Settings, known: Registry, projector: Project
     verdict, sampled = Verdict("", 0.0, {}), 0
     records: tuple[dict[str, str], ...] = ()
     problems: list[str] = []
+    role = ""
     missing: set[str] = {capability.value for capability in Capability}
     if first is not None:
         lines = sample(reader, first)
@@ -134,6 +158,7 @@ def _preview(path: Path, settings: Settings, known: Registry, projector: Project
         rows = found.records.slice(0, 200).to_pylist() if len(found.records) else []
         records = tuple(_masked(row) for row in rows[:_SHOWN])
         missing -= _told(rows)
+        role = _role(rows)
         problems += _counted(found.rejects)
     problems += _counted(rejects)
     return FilePreview(
@@ -146,8 +171,35 @@ def _preview(path: Path, settings: Settings, known: Registry, projector: Project
         votes=verdict.votes,
         sampled=sampled,
         first=records,
-        missing=tuple(sorted(missing)),
-        problems=(*problems, *reader.notes),
+        missing=tuple(sorted(missing)) if first is not None else (),
+        problems=(*problems, *(note for note in reader.notes if not table or note != table.note)),
+        table=_table_words(table),
+        role=role,
+    )
+
+
+def _table_words(table: TableFile | None) -> str:
+    if table is None:
+        return ""
+    if table.kind == "delta_live":
+        return "; ".join(filter(None, ("live part of a Delta table", table.note)))
+    return table.note
+
+
+def _role(rows: Sequence[dict[str, Any]]) -> str:
+    """Say whether the sampled records are lines about calls that other logs hold."""
+    access = [row for row in rows if row["record_kind"] == "access_only"]
+    if not access:
+        return ""
+    ids = [
+        name.replace("_", " ")
+        for name in ("request_id", "provider_response_id", "correlation_id", "trace_id")
+        if any(row[name] is not None for row in access)
+    ]
+    how = f"by {' or '.join(ids)}, else by time" if ids else "by time, as no id is logged"
+    return (
+        f"{len(access):,} of {len(rows):,} entries tell of a call without its texts; they would be"
+        f" tied to calls of other logs {how}"
     )
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from ingest_cases import assert_balanced, read
 
 from irkit.case import Case
-from irkit.ingest import ingest
+from irkit.ingest import dry_run, ingest
 from irkit.ingest.deletion_vectors import _TO_B85, decode, read_vector, vector_file
 
 SCHEMA = {
@@ -101,6 +101,20 @@ def test_removed_files_stay_out_and_are_named(case, tmp_path):
     assert found["stray.parquet"][0] == "delta_removed"
     assert found[log.name][:2] == ("delta_log", 0)
     assert case.rows("SELECT count(*) FROM quarantine") == [(0,)]
+
+
+def test_dry_run_says_what_each_file_is_to_its_table(tmp_path):
+    table = Table(tmp_path)
+    table.commit(table.data("old.parquet", 3))
+    table.commit(remove("old.parquet"), table.data("new.parquet", 4), operation="DELETE")
+    previews = {Path(found.path).name: found for found in dry_run([tmp_path])}
+    assert previews["new.parquet"].table == "live part of a Delta table"
+    assert previews["new.parquet"].format == "databricks_inference"
+    old = previews["old.parquet"]
+    assert "not part of the Delta table at version 1: removed by version 1 (DELETE)" in old.table
+    assert (old.format, old.sampled, old.problems) == ("", 0, ())
+    assert not any("format" in line for line in old.lines())
+    assert "bookkeeping" in previews[f"{1:020d}.json"].table
 
 
 def test_a_version_preserved_later_takes_rows_out(case, tmp_path):

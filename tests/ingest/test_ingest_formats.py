@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ingest_cases import DATA, canonical, quarantine, read, read_bytes
 
 from irkit.cli import cli
-from irkit.ingest import registry
+from irkit.ingest import dry_run, registry
 from irkit.ingest.format import FIELDS, Capability, Format, Source
 from irkit.ingest.streams import StreamSplitter
 
@@ -160,10 +160,27 @@ def test_dry_run_shows_the_vote_of_a_mixed_file(tmp_path):
     path.write_bytes(mixed)
     done = CliRunner().invoke(cli, ["preserve", str(tmp_path / "none"), str(path), "--dry-run"])
     assert done.exit_code == 0
-    assert "votes       litellm_slp 5, litellm_spendlogs 2, vertex_request_response 4" in (
+    assert "votes       litellm_slp 5, vertex_request_response 4, litellm_spendlogs 2" in (
         done.stdout
     )
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        ("access.log", "by time, as no id is logged"),
+        ("cloudtrail.json", "by request id or correlation id, else by time"),
+        ("litellm.ndjson", None),
+    ],
+)
+def test_dry_run_says_what_would_be_tied_to_other_logs(name, how):
+    role = dry_run([DATA / name])[0].role
+    if how is None:
+        assert role == ""
+    else:
+        assert "entries tell of a call without its texts" in role
+        assert role.endswith(how)
 
 
 # -- traps ----------------------------------------------------------------------------------------
