@@ -11,6 +11,7 @@ from __future__ import annotations
 import bz2
 import io
 import lzma
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -48,9 +49,33 @@ class Container(StrEnum):
     FOREIGN = "foreign"
 
 
-#: Kinds of files that hold no log at all, and what to do with those that may hold one.
-NO_LOGS = ("image", "program", "PDF document")
-UNPACK = "unpack it and preserve what it holds"
+#: Kinds of files that are not read, and what to do with those that may hold a log.
+_ADVICE = {
+    "image": "no log",
+    "program": "no log",
+    "PDF document": "no log",
+    "Avro file": "not read; convert it to Parquet or JSON and preserve that too",
+    "Arrow file": "not read; convert it to Parquet and preserve that too",
+    # A database file is a program's input: its engine, not a log reader, should open it.
+    "SQLite database": (
+        "not read; export its tables as JSON or CSV (PyRIT exports its memory as JSON) and preserve"
+        " those too"
+    ),
+    "DuckDB database": "not read; export its tables as JSON or Parquet and preserve those too",
+    "PostgreSQL custom dump": (
+        "not read; restore it, export the log's tables as JSON or CSV and preserve those too"
+    ),
+    "OTLP in protobuf": (
+        "not read; convert it to OTLP in JSON (OpenTelemetry Collector, file exporter, format json)"
+        " and preserve that too"
+    ),
+}
+
+
+def advice(kind: str) -> str:
+    """Return what to say of a file that is not read."""
+    return _ADVICE.get(kind, "unpack it and preserve what it holds")
+
 
 _MAGIC: tuple[tuple[bytes, Container, str], ...] = (
     (b"\x1f\x8b", Container.GZIP, "gzip"),
@@ -82,6 +107,16 @@ class Damage:
     text: str
 
 
+#: Field 1 (resource spans, logs or metrics) holds field 1 (resource), which holds field 1 (first
+#: attribute), which holds field 1 (its key, such as service.name) and field 2 (its value): each a
+#: tag byte and a length.  Streams put the length of each message first.
+#: Source: opentelemetry-proto, ``common/v1/common.proto`` and ``trace/v1/trace.proto``.
+_OTLP = re.compile(
+    rb"(?:|\0\0[\0-\xff]{2}|[\x80-\xff]{0,3}[\x01-\x7f])"
+    rb"(?:\x0a[\x80-\xff]{0,3}[\0-\x7f]){3}\x0a[\x03-\x40][a-z][a-z0-9._]{2,63}\x12"
+)
+
+
 def sniff(head: bytes) -> tuple[Container, str]:
     """Return the container that the first bytes (512 are enough) name, and what to call it."""
     for magic, container, name in _MAGIC:
@@ -89,6 +124,10 @@ def sniff(head: bytes) -> tuple[Container, str]:
             return container, name
     if head[257:262] == b"ustar":
         return Container.TAR, "tar archive"
+    if head[8:12] == b"DUCK":
+        return Container.FOREIGN, "DuckDB database"
+    if _OTLP.match(head):
+        return Container.FOREIGN, "OTLP in protobuf"
     return Container.PLAIN, "plain"
 
 

@@ -23,12 +23,11 @@ from irkit.ingest.archives import (
 from irkit.ingest.containers import (
     BOMB_FLOOR,
     MAX_WHOLE,
-    NO_LOGS,
     PIECE,
-    UNPACK,
     ByteStream,
     Container,
     Damage,
+    advice,
     read_head,
     sniff,
 )
@@ -219,8 +218,7 @@ class SourceReader:
                 pass
             return
         if container is Container.FOREIGN:
-            advice = "no log" if kind in NO_LOGS else UNPACK
-            words = f"{kind}: {advice}"
+            words = f"{kind}: {advice(kind)}"
             yield self._set_aside(Damage("unknown_format", words), words, raw=head)
             for _ in whole:
                 pass

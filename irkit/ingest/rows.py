@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from irkit.ingest.containers import NO_LOGS, UNPACK
+from irkit.ingest.containers import advice
 from irkit.ingest.delta import TableFile
 from irkit.ingest.entries import (
     NO_OFFSET,
@@ -302,6 +302,6 @@ def whole_file(source_id: int, path: Path, sha256: str, name: str, head: bytes) 
     size = path.stat().st_size
     row = Reject(
         *(source_id, 1, 0, size, digest, Reason.UNKNOWN_FORMAT),
-        *(f"{name}: {'no log' if name in NO_LOGS else UNPACK}", head),
+        *(f"{name}: {advice(name)}", head),
     )
     return empty_chunk(source_id, [row])

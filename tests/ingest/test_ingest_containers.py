@@ -21,6 +21,7 @@ from ingest_cases import assert_balanced, quarantine, read_bytes
 from irkit.case import Case, Settings, views
 from irkit.ingest import framing
 from irkit.ingest.archives import tar_members
+from irkit.ingest.containers import sniff
 from irkit.ingest.framing import SourceReader
 
 
@@ -248,3 +249,42 @@ def test_every_entry_of_an_archive_adds_up(case, tmp_path):
     read_bytes(case, tmp_path, "x.tar", tar(mixed))
     assert_balanced(case)
     assert case.rows("SELECT note FROM evidence_source") == [("archive of 4 members",)]
+
+
+def field(number: int, value: bytes) -> bytes:
+    size, length = len(value), b""
+    while size > 127:
+        length, size = length + bytes([size & 127 | 128]), size >> 7
+    return bytes([number << 3 | 2]) + length + bytes([size]) + value
+
+
+def otlp(key: bytes = b"service.name") -> bytes:
+    attribute = field(1, field(1, key) + field(2, field(1, b"gateway")))
+    return field(1, field(1, attribute) + field(2, field(2, b"\x0a\x05chat!" * 40)))
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (otlp(), "OTLP in protobuf: not read; convert it to OTLP in JSON"),
+        (len(otlp()).to_bytes(4, "big") + otlp(), "OTLP in protobuf"),
+        (field(1, otlp())[1:], "OTLP in protobuf"),
+        (gzip.compress(otlp(b"telemetry.sdk.language")), "OTLP in protobuf"),
+        (b"SQLite format 3\0" + bytes(600), "export its tables as JSON or CSV"),
+        (bytes(8) + b"DUCK" + bytes(600), "DuckDB database: not read; export its tables"),
+        (b"Obj\x01" + bytes(99), "convert it to Parquet or JSON"),
+    ],
+    ids=["otlp", "length first", "varint first", "packed", "sqlite", "duckdb", "avro"],
+)
+def test_files_that_must_be_converted_are_named_with_what_to_do(case, tmp_path, data, words):
+    read_bytes(case, tmp_path, "export.pb", data)
+    found = case.rows("SELECT error_code, error_text FROM quarantine")
+    assert len(found) == 1
+    assert found[0][0] == "unknown_format"
+    assert words in found[0][1]
+
+
+@given(st.text(max_size=60), st.sampled_from(["", "\n", "\n\n\n\n\n\n\n\n", "\n\r\n\n{"]))
+def test_no_text_is_taken_for_protobuf(text, lead):
+    printable = (lead + text.replace("\x12", "")).encode("utf-8", "surrogatepass")
+    assert sniff(printable)[1] != "OTLP in protobuf"
