@@ -60,7 +60,9 @@ def sources_text(rows: list[dict[str, Any]]) -> str:
     lines = [head, *(_source_line(row) for row in rows[:_MOST_FILES])]
     if len(rows) > _MOST_FILES:
         lines.append(f"... and {len(rows) - _MOST_FILES:,} more files; --json names all")
-    told = [line for row in rows for line in _aside_lines(row)]
+    # Files of which nothing could be read come first: they are what to act upon.
+    urgent = sorted(rows, key=lambda row: bool(row["records"] or not row["quarantined"]))
+    told = [line for row in urgent for line in _aside_lines(row)]
     if told:
         lines += ["", "Set aside, or worth knowing:", *told[:_MOST_REASONS]]
         if len(told) > _MOST_REASONS:
@@ -81,7 +83,9 @@ def sources_text(rows: list[dict[str, Any]]) -> str:
 def _source_line(row: Mapping[str, Any]) -> str:
     kind = str(row["format"] or "") or ("not recognised" if row["quarantined"] else "empty")
     share = row["confidence"]
-    sure = f"{share:.0%}" if row["format"] and share is not None else "-"
+    # The share of the largest part of a mix would read as doubt about all of it.
+    told = row["format"] not in (None, "", "mixed") and share is not None
+    sure = f"{share:.0%}" if told else "-"
     return (
         f"{_shortened(row['file'], 26):<26} {kind[:23]:<23} {sure:>4} {row['calls'] or 0:>8,}"
         f" {row['quarantined'] or 0:>6,}  {_span(row['first'], row['last'])}"
@@ -95,7 +99,7 @@ def _aside_lines(row: Mapping[str, Any]) -> list[str]:
     if row["format"] == "mixed":
         lines.append("is a mix of " + ", ".join(f"{k} {v:,}" for k, v in row["formats"].items()))
     lines += [f"{reason['entries']:,} x {reason['text']}" for reason in row["reasons"]]
-    if row["note"]:
+    if row["note"] and not any(row["note"] in reason["text"] for reason in row["reasons"]):
         lines.append(str(row["note"]))
     wrap = textwrap.TextWrapper(100, initial_indent=f"  {name:<26} ", subsequent_indent=" " * 29)
     return ["\n".join(wrap.wrap(line)) for line in lines]
@@ -137,12 +141,15 @@ def formats_text(rows: Sequence[Mapping[str, Any]]) -> str:
         "key: credential; addr: address; sess: session; logpr: log probabilities; delay: latency.",
         "",
     ]
-    wrap = textwrap.TextWrapper(100, initial_indent="    ", subsequent_indent="      ")
+    wrap = textwrap.TextWrapper(
+        100, initial_indent="    ", subsequent_indent="      ", break_on_hyphens=False
+    )
+    labels = {"never_tells": "limits"}
     for row in rows:
         lines.append(f"{row['id']}  {row.get('title', '')}")
         for key in ("never_tells", "unconfirmed", "source", "problem"):
             if row.get(key):
-                lines += wrap.wrap(f"{key.replace('_', ' ')}: {row[key]}")
+                lines += wrap.wrap(f"{labels.get(key, key)}: {row[key]}")
         lines.append("")
     return "\n".join(lines[:-1])
 
@@ -238,7 +245,7 @@ def linking_text(linking: Mapping[str, Any]) -> list[str]:
         (linking["retries"],
          f"{linking['retries']:,} calls repeat one of the same caller within a minute (retries)"),
         (linking["ambiguous"],
-         f"{linking['ambiguous']:,} could belong to several calls and were left alone"),
+         f"{linking['ambiguous']:,} ids or entries could belong to several calls; left alone"),
     ]  # fmt: skip
     bodies = linking["bodies"]
     said += [

@@ -231,4 +231,4 @@ def _looks_whole(line: bytes) -> bool:
 def _scalar(word: bytes) -> tuple[Reason, str]:
     if word in (b"true", b"false", b"null") or word[:1] in b'"-0123456789':
         return Reason.NOT_OBJECT, "a bare value where an object was expected"
-    return Reason.BAD_JSON, "no JSON value"
+    return Reason.BAD_JSON, "neither JSON nor a line of a known log"

@@ -197,7 +197,7 @@ class Projector:
                 ]
             ):
                 return Reason.NOT_OBJECT, "a bare value where an object was expected"
-            return Reason.BAD_JSON, "no JSON value"
+            return Reason.BAD_JSON, "neither JSON nor a line of a known log"
         depth = nesting(raw)
         if depth > self._max_nesting:
             return Reason.TOO_DEEP, f"nested {depth:,} deep; the limit is {self._max_nesting}"
@@ -401,7 +401,7 @@ def _entry(lines: Lines, row: int) -> bytes:
 def _diagnose(raw: bytes, max_nesting: int) -> tuple[Reason, str]:
     """Say why an entry is no valid JSON, without quoting it."""
     if not raw.lstrip().startswith((b"{", b"[")):
-        return Reason.BAD_JSON, "no JSON value"
+        return Reason.BAD_JSON, "neither JSON nor a line of a known log"
     depth = nesting(raw)
     if depth > max_nesting:
         return Reason.TOO_DEEP, f"nested {depth:,} deep; the limit is {max_nesting}"

@@ -388,7 +388,8 @@ def _linking(case: Case) -> list[str]:
         flagged = int(
             case.rows(
                 "SELECT count(*) FROM record_link l JOIN query_record r USING (record_id)"
-                " WHERE l.confidence <> 'high' AND EXISTS (SELECT 1 FROM finding f WHERE f.tier IN"
+                " WHERE l.confidence <> 'high' AND len(l.filled) > 0"
+                " AND EXISTS (SELECT 1 FROM finding f WHERE f.tier IN"
                 " ('A', 'B') AND ((f.unit_kind = 'credential' AND f.unit = r.credential_id) OR"
                 " (f.unit_kind = 'source_ip' AND f.unit = r.client_ip)))"
             )[0][0]

@@ -88,7 +88,7 @@ FORMAT = Format(
     failures_logged=True,
     coverage="yppyyyypypp",
     unconfirmed=(
-        "Titan, Llama, Mistral and Nova bodies, how large bodies are named, and the wrappers that"
-        " CloudWatch Logs puts around records."
+        "Titan, Llama, Mistral and Nova bodies, and the wrappers that CloudWatch Logs puts around"
+        " records; names of large bodies come from third parties' code."
     ),
 )
