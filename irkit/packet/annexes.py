@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from irkit.packet.model import Packet, Row
 from irkit.packet.words import NOT_KNOWN
 from irkit.playbook.authorities import authorities
+from irkit.playbook.forms import forms
 from irkit.playbook.plain import csv_safe, one_line, plain
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def annexes(case: Case, packet: Packet, digest: str) -> dict[str, str]:
         "register_art33_5.json": register(packet, digest),
         "form_fill.md": form_markdown(packet),
         "form_fill.csv": form_csv(packet),
+        **{f"form_{code}.md": text for code, text in authority_forms(packet).items()},
         "evidence_manifest.csv": evidence_csv(packet),
         SCHEDULE: schedule(case),
         **({"notice_processor.md": processor_notice(packet)} if _processor(packet) else {}),
@@ -291,6 +293,36 @@ def form_markdown(packet: Packet) -> str:
         lines += ["", "Severity in forms' own scales: " + "; ".join(f"{k}: {v}" for k, v in
                                                                     band.items())]  # fmt: skip
     return "\n".join(lines) + "\n"
+
+
+def authority_forms(packet: Packet) -> dict[str, str]:
+    """A sheet per addressed authority, in the order of its own form where that is known."""
+    rows = {row["key"]: row for row in packet.facts}
+    made = {}
+    for target in packet.addressees:
+        form = forms().get(target["country"])
+        if form is None:
+            continue
+        lines = [
+            f"{_banner(packet)}# {form.name} ({one_line(target['short'])})",
+            "",
+            f"Order of the form as known on {form.checked_on.isoformat()} (certainty: "
+            f"{form.certainty}); look at the form itself. Severity there: "
+            + (
+                "; ".join(f"{k}: {v}" for k, v in packet.risk["scales"].items())
+                or "not computed yet"
+            ),
+            "",
+            *[f"- {hint}" for hint in form.hints],
+        ]
+        for title, keys in form.parts:
+            lines += ["", f"## {title}", ""]
+            lines += [
+                f"- **{rows[key]['label']}**: {one_line(rows[key]['value'], 1200)} (`{key}`)"
+                for key in keys
+            ]
+        made[target["country"]] = "\n".join(lines) + "\n"
+    return made
 
 
 def form_csv(packet: Packet) -> str:

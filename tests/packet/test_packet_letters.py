@@ -80,3 +80,16 @@ def test_duties_with_one_question_share_a_row_and_name_it():
     )
     assert closing._asked("role is controller") == "role is controller"
     assert closing._limits(rows[2][1], named=True) == "c: no clock"
+
+
+def test_the_addressed_authority_gets_a_sheet_in_its_own_order(out):
+    sheets = sorted(path.name for path in out.glob("form_??.md"))
+    assert sheets == ["form_DE.md"]
+    text = (out / "form_DE.md").read_text("utf-8")
+    titles = [line for line in text.splitlines() if line.startswith("## ")]
+    assert titles[:3] == [
+        "## 1 Reporter, processor, contact person", "## 2 Course of time", "## 3 The incident"
+    ]  # fmt: skip
+    assert "(`subjects.count`)" in text
+    assert "not yet known" in text
+    assert "certainty: verified" in text
