@@ -307,7 +307,7 @@ def authority_forms(packet: Packet) -> dict[str, str]:
             f"{_banner(packet)}# {form.name} ({one_line(target['short'])})",
             "",
             f"Order of the form as known on {form.checked_on.isoformat()} (certainty: "
-            f"{form.certainty}); look at the form itself. Severity there: "
+            f"{form.certainty}); look at the form itself. Severity on authorities' scales: "
             + (
                 "; ".join(f"{k}: {v}" for k, v in packet.risk["scales"].items())
                 or "not computed yet"
