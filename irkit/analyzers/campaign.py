@@ -5,10 +5,14 @@ one application are not tied together.  Two actors are linked where such queries
 
 * the detector that found them, the parameters, and the head or the tail of the template (names and
   numbers masked), or
-* the detector, the parameters and the client software, for actors with several such queries, or
-* the detector, the parameters and the network (IPv4 /24, IPv6 /48), for actors with several such
-  queries: the level of the actor lattice above single addresses.  A network is reported through the
-  campaign of its actors, so that it is never counted beside them.
+* the detector, the parameters and the client software, for actors with several such queries that
+  point to the same technique by themselves, or
+* the detector, the parameters and the network (IPv4 /24, IPv6 /48), for such actors: the level of
+  the actor lattice above single addresses.  A network is reported through the campaign of its
+  actors, so that it is never counted beside them.
+
+Actors are grouped by rarity-weighted label propagation (:mod:`irkit.analyzers.communities`), so
+that one bystander who shares something with two operations does not make them one.
 
 Linking accuses nobody: what convicts is the retest of the union, with all its queries.  It must
 stand out from single ordinary actors *and* from random unions of ordinary actors of the same size,
@@ -18,28 +22,30 @@ else the union's size alone would look like an attack.
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from irkit.analyzers.baseline import UNION
+from irkit.analyzers.communities import communities
+from irkit.analyzers.fuse import TECHNIQUES
 from irkit.analyzers.judge import Court, Judged, judge
 from irkit.analyzers.prompt_shape import mix
+from irkit.analyzers.registry import Statistic
 from irkit.analyzers.sequences import Names, QueryLog, units_of
 from irkit.model import UnitKind
 
+F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 U64 = NDArray[np.uint64]
+Bools = NDArray[np.bool_]
 
 #: Per-query p-value below which a query may link its actor.
 UNUSUAL = 0.02
-#: Fewest actors of a campaign.
-LEAST_ACTORS = 3
 #: Unusual queries that link two actors through their client software alone.
 _LEAST_QUERIES = 3
-#: A link shared by a larger share of all actors is a fashion, not a fingerprint.
-_COMMON_SHARE = 0.5
 #: Weight a statistic must have in some technique for its queries to link actors.
 _LINKING = 1.0
 
@@ -57,46 +63,78 @@ class Links:
 
     code: I64
     count: int
-    template: NDArray[np.bool_]
+    template: Bools
 
 
 def link(court: Court) -> Links:
     """Tie actors together through their unusual queries."""
     log = court.scorer.log
+    found = list(_unusual(court))
+    part = log.log.part
+    if not found:
+        return Links(np.full(len(part), -1), 0, np.zeros(len(part), np.bool_))
     parts: list[I64] = []
     keys: list[U64] = []
     forms: list[U64] = []
-    prints, part = log.column("fingerprint"), log.log.part
+    wording: list[Bools] = []
+
+    def add(rows: I64, key: U64, form: U64 | None = None) -> None:
+        parts.append(part[rows])
+        keys.append(key)
+        forms.append(np.zeros(len(rows), np.uint64) if form is None else form)
+        wording.append(np.full(len(rows), form is not None))
+
+    prints = log.column("fingerprint")
     ends = [(1, log.prompt("head")), (2, log.prompt("tail"))]
     network = networks(log.log)
     form = [mix(prints ^ mix(column + np.uint64(salt))) for salt, column in ends]
-    for i, (_, statistic) in enumerate(court.scorer.statistics):
-        if max(statistic.weights.values()) < _LINKING or not statistic.per_query:
-            continue
-        score = court.scorer.query[statistic.key]
-        p = court.baseline.query_p(statistic.key, score)
-        rows = np.flatnonzero((p <= UNUSUAL) & log.log.kept & log.has_prompts)
-        if not rows.size:
-            continue
+    shown = _shown(found, part)
+    for i, _, rows, _ in found:
         finder = np.uint64(i + 1)
         for shared in form:
-            parts.append(part[rows])
-            keys.append(mix(shared[rows] + finder))
-            forms.append(shared[rows])
+            add(rows, mix(shared[rows] + finder), shared[rows])
         often = rows[np.bincount(part[rows])[part[rows]] >= _LEAST_QUERIES]
-        parts.append(part[often])
-        keys.append(mix(mix(prints[often] ^ mix(log.column("agent_key")[often])) + finder))
-        forms.append(np.zeros(len(often), np.uint64))
-        near = often[network[often] != 0]
-        parts.append(part[near])
-        keys.append(mix(mix(prints[near] ^ mix(network[near] + np.uint64(3))) + finder))
-        forms.append(np.zeros(len(near), np.uint64))
-    label, linking = _components(parts, keys, int(part.max(initial=-1)) + 1)
+        # Settings, client and network are shared by operations of one team or one provider, too.
+        kind = mix(shown[part[often]] ^ mix(prints[often])) + finder
+        add(often, mix(kind ^ mix(log.column("agent_key")[often])))
+        near = network[often] != 0
+        add(often[near], mix(kind[near] ^ mix(network[often[near]] + np.uint64(3))))
+    label, linking = communities(
+        np.concatenate(parts),
+        np.concatenate(keys),
+        np.concatenate(wording),
+        int(part.max(initial=-1)) + 1,
+    )
     code = label[part]
-    used = np.unique(np.concatenate(forms)[linking]) if forms else np.zeros(0, np.uint64)
+    used = np.unique(np.concatenate(forms)[linking])
     used = used[used != 0]
     template = (code >= 0) & (np.isin(form[0], used) | np.isin(form[1], used))
     return Links(code, int(label.max(initial=-1)) + 1, template)
+
+
+def _unusual(court: Court) -> Iterator[tuple[int, Statistic, I64, F64]]:
+    """Yield per statistic that links its number and the unusual queries, with their p-values."""
+    log = court.scorer.log
+    for i, (_, statistic) in enumerate(court.scorer.statistics):
+        if max(statistic.weights.values()) < _LINKING or not statistic.per_query:
+            continue
+        p = court.baseline.query_p(statistic.key, court.scorer.query[statistic.key])
+        rows = np.flatnonzero((p <= UNUSUAL) & log.log.kept & log.has_prompts)
+        if rows.size:
+            yield i, statistic, rows, p[rows]
+
+
+def _shown(found: Sequence[tuple[int, Statistic, I64, F64]], part: I64) -> U64:
+    """Return per actor a number for the technique that its own queries point to (0: to none)."""
+    points = np.zeros((len(TECHNIQUES), int(part.max(initial=-1)) + 1))
+    for _, statistic, rows, p in found:
+        if statistic.supporting:
+            continue
+        surprise = np.bincount(part[rows], weights=-np.log(p), minlength=points.shape[1])
+        for technique, weight in statistic.weights.items():
+            points[TECHNIQUES.index(technique)] += weight * surprise
+    best = points.argmax(0) + 1
+    return np.asarray(np.where(points.max(0) > 0, best, 0), np.uint64)
 
 
 def networks(log: QueryLog) -> U64:
@@ -122,45 +160,12 @@ def network_of(address: str) -> str:
     return str(ipaddress.ip_network((found.packed, prefix), strict=False))
 
 
-def _components(parts: list[I64], keys: list[U64], count: int) -> tuple[I64, NDArray[np.bool_]]:
-    """Tie actors that share a key.
-
-    Returns:
-        Component number per actor (-1: fewer than three actors), and which of the (actor, key)
-        entries given hold a key that links.
-    """
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
-    label = np.full(count, -1, np.int64)
-    if not parts or not count:
-        return label, np.zeros(0, np.bool_)
-    key, actor = np.concatenate(keys), np.concatenate(parts)
-    _, place = np.unique(key, return_inverse=True)
-    pairs = np.unique(np.stack([place, actor]), axis=1)
-    sharing = np.bincount(pairs[0])
-    fits = (sharing >= LEAST_ACTORS) & (sharing <= max(LEAST_ACTORS, _COMMON_SHARE * count))
-    chosen = fits[pairs[0]]
-    if not chosen.any():
-        return label, np.zeros(len(key), np.bool_)
-    size = count + len(sharing)
-    ends = (pairs[1, chosen], pairs[0, chosen] + count)
-    graph = coo_matrix((np.ones(int(chosen.sum()), np.int8), ends), shape=(size, size))
-    _, found = connected_components(graph, directed=False)
-    touched = np.unique(pairs[1, chosen])
-    _, inverse, members = np.unique(found[touched], return_inverse=True, return_counts=True)
-    large = members >= LEAST_ACTORS
-    number = np.where(large, np.cumsum(large) - 1, -1)
-    label[touched] = number[inverse]
-    return label, fits[place]
-
-
 @dataclass(frozen=True, slots=True)
 class Campaigns:
     """Linked actors: the verdicts on their unions, and the records that share the template."""
 
     judged: Judged
-    template: NDArray[np.bool_]
+    template: Bools
 
 
 def campaigns(court: Court) -> Campaigns | None:
