@@ -6,6 +6,7 @@ place ``app`` run on the application and work everywhere.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from textual.binding import Binding, BindingType
@@ -34,14 +35,22 @@ class Action:
     show: str = ""
 
     @property
+    def name(self) -> str:
+        """How the person's own key file names the action."""
+        verb, argument, rest = self.id.partition("(")
+        if not argument:
+            return verb
+        return f"go_{rest.strip(chr(39) + ')')}" if verb == "go" else self.label.lower()
+
+    @property
     def key_text(self) -> str:
         """The first key as people write it."""
-        return self.show or _KEY_WORDS.get(self.keys[0], self.keys[0]) if self.keys else ""
+        return self.show or key_words(self.keys[0]) if self.keys else ""
 
     @property
     def all_keys(self) -> str:
         """Every key as people write them."""
-        return " ".join(_KEY_WORDS.get(key, key) for key in self.keys)
+        return " ".join(key_words(key) for key in self.keys)
 
 
 _KEY_WORDS = {
@@ -72,6 +81,18 @@ _KEY_WORDS = {
     "minus": "-",
 }
 
+
+def key_words(key: str) -> str:
+    """Write a key as people do."""
+    if key in _KEY_WORDS:
+        return _KEY_WORDS[key]
+    head, plus, last = key.rpartition("+")
+    if not plus:
+        return key.upper() if key[:1] == "f" and key[1:].isdigit() else key
+    last = _KEY_WORDS.get(last, last)
+    return f"^{last}" if head == "ctrl" else f"{head}+{last}"
+
+
 #: Screens in the order of their digit keys: name, tab title, tab title where room is short.
 SCREENS: tuple[tuple[str, str, str], ...] = (
     ("overview", "Overview", "Overview"),
@@ -98,6 +119,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("mask", ("m",), "Mask", "Mask everything that was revealed", ("app",)),
     Action("cancel_job", ("ctrl+x",), "Cancel", "Cancel the running work", ("app",)),
     Action("reload", ("f5",), "Reload", "Read the case again", ("app",)),
+    Action("jump", ("ctrl+o",), "Jump", "Jump: show a label on every pane and tab", ("app",)),
+    Action("write_keys", (), "Keys", "Write a file in which keys can be changed", ("app",)),
     Action("theme", (), "Theme", "Switch to the next colour theme", ("app",)),
     Action("close_case", (), "Close", "Close this case and go to the start screen", ("app",)),
     Action("leave", ("q",), "Quit", "Quit irkit", ("app",)),
@@ -248,12 +271,12 @@ ACTIONS: tuple[Action, ...] = (
 )
 
 
-def actions_for(place: str) -> tuple[Action, ...]:
+def actions_for(place: str, actions: Sequence[Action] = ACTIONS) -> tuple[Action, ...]:
     """Return the actions of a place, those of the screen before those that work everywhere."""
-    own = [action for action in ACTIONS if place in action.places]
+    own = [action for action in actions if place in action.places]
     if place == "app":
         return tuple(own)
-    return (*own, *(action for action in ACTIONS if "app" in action.places))
+    return (*own, *(action for action in actions if "app" in action.places))
 
 
 def bindings(place: str) -> list[BindingType]:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, tzinfo
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
 from textual.timer import Timer
 
 from irkit.case import Case, Clock, system_clock, views
-from irkit.errors import IrkitError
-from irkit.tui.actions import Action, bindings
+from irkit.errors import IrkitError, UsageError
+from irkit.model import UnitKind
+from irkit.tui.actions import SCREENS, Action, bindings, key_words
 from irkit.tui.casework import CaseWork
-from irkit.tui.commands import IrkitCommands
+from irkit.tui.commands import CaseSearch, IrkitCommands
 from irkit.tui.jobs import unexpected
+from irkit.tui.keymap import keys_file, load_keys, template
 from irkit.tui.messages import (
     CaseOpened,
     Head,
@@ -25,17 +29,7 @@ from irkit.tui.messages import (
     Written,
 )
 from irkit.tui.recent import recent_cases, remember
-from irkit.tui.screens.actors import ActorsScreen
 from irkit.tui.screens.base import CaseScreen
-from irkit.tui.screens.deadlines import DeadlinesScreen
-from irkit.tui.screens.evidence import EvidenceScreen
-from irkit.tui.screens.exposures import ExposuresScreen
-from irkit.tui.screens.help import HelpScreen
-from irkit.tui.screens.notification import NotificationScreen
-from irkit.tui.screens.overview import OverviewScreen
-from irkit.tui.screens.playbook import PlaybookScreen
-from irkit.tui.screens.quarantine import QuarantineScreen
-from irkit.tui.screens.replay import ReplayScreen
 from irkit.tui.screens.start import StartScreen
 from irkit.tui.session import CaseSession
 from irkit.tui.text import clean
@@ -43,13 +37,26 @@ from irkit.tui.theme import DARK, THEMES
 from irkit.tui.verbs import Verbs
 from irkit.tui.widgets.dialogs import ConfirmDialog
 
-SCREEN_CLASSES: dict[str, type[CaseScreen]] = {
-    cls.PLACE: cls
-    for cls in (
-        OverviewScreen, ActorsScreen, ReplayScreen, ExposuresScreen, PlaybookScreen,
-        DeadlinesScreen, NotificationScreen, EvidenceScreen, QuarantineScreen,
-    )
-}  # fmt: skip
+#: Screens by name: module and class, loaded when first shown so that the first paint comes soon.
+_CLASSES = {name: f"{name.capitalize()}Screen" for name, _, _ in SCREENS}
+
+
+def screen_class(name: str) -> type[CaseScreen]:
+    """Load the class of a screen."""
+    from importlib import import_module
+
+    found: type[CaseScreen] = getattr(import_module(f"irkit.tui.screens.{name}"), _CLASSES[name])
+    return found
+
+
+def _made(name: str) -> CaseScreen:
+    return screen_class(name)()
+
+
+def __getattr__(name: str) -> dict[str, type[CaseScreen]]:
+    if name == "SCREEN_CLASSES":
+        return {place: screen_class(place) for place in _CLASSES}
+    raise AttributeError(name)
 
 
 #: Quiet time after a change before the playbook's steps are worked out again.
@@ -61,8 +68,12 @@ class IrkitApp(CaseWork):
 
     TITLE = "irkit"
     CSS_PATH = "app.tcss"
-    COMMANDS: ClassVar = {IrkitCommands}
+    COMMANDS: ClassVar = {IrkitCommands, CaseSearch}
     BINDINGS: ClassVar[list[BindingType]] = bindings("app")
+    SCREENS: ClassVar[dict[str, Callable[[], Screen[Any]]]] = {
+        **{name: partial(_made, name) for name in _CLASSES},
+        "start": StartScreen,
+    }
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - Textual declares it so
         (0, "-tiny"), (60, "-narrow"), (100, "-normal"), (136, "-wide"),
     ]  # fmt: skip
@@ -80,6 +91,7 @@ class IrkitApp(CaseWork):
         zone: tzinfo | None = None,
     ) -> None:
         super().__init__(case, clock, demo, verbs)
+        self.keymap = load_keys()
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = DARK.name
@@ -103,10 +115,10 @@ class IrkitApp(CaseWork):
 
     def on_mount(self) -> None:
         """Show the first screen."""
-        for name, cls in SCREEN_CLASSES.items():
-            self.install_screen(cls(), name)
-        self.install_screen(StartScreen(), "start")
         self.set_interval(1.0, self._tick)
+        self.set_keymap(dict(self.keymap.changed))
+        if self.keymap.problems:
+            self.call_after_refresh(self._say_key_problems)
         if self.session is not None:
             remember(self.session.path)
             self.push_screen("overview")
@@ -115,6 +127,34 @@ class IrkitApp(CaseWork):
             self.push_screen("start")
             if self._demo is not None:
                 self.call_after_refresh(self.start_demo, *self._demo)
+
+    def _say_key_problems(self) -> None:
+        self.show_error(
+            UsageError(
+                f"{keys_file()}: some lines were left out.\n" + "\n".join(self.keymap.problems),
+                "mend the file and start again; everything else works with its own keys",
+            )
+        )
+
+    def get_key_display(self, binding: Binding) -> str:
+        """Write a key as the registry does, also one of the person's own choice."""
+        return binding.key_display or key_words(binding.key)
+
+    def action_write_keys(self) -> None:
+        """Write a file in which every key can be changed, unless there is one."""
+        path = keys_file()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("x", encoding="utf-8") as file:
+                file.write(template())
+        except FileExistsError:
+            self.notify(f"Your keys are in {path}", markup=False, timeout=8)
+        except OSError as error:
+            self.show_error(
+                IrkitError(f"{path}: cannot be written: {error.strerror}", "check the directory")
+            )
+        else:
+            self.notify(f"Written: {path}. It holds every key.", markup=False, timeout=8)
 
     def _tick(self) -> None:
         revealed = self.session is not None and self.session.reveal_left() > 0
@@ -182,6 +222,18 @@ class IrkitApp(CaseWork):
         if session is not None:
             self._steps_session = session
             self._read("steps", session, _open_steps, StepsRead)
+            self._keep(session)
+
+    def _keep(self, session: CaseSession) -> None:
+        """Keep what the other screens will ask for, after the first one stands."""
+
+        def work() -> None:
+            try:
+                session.prepare(*views.KEEPERS)
+            except IrkitError:
+                return  # whoever needs it asks again, and says why it failed
+
+        self.run_worker(work, thread=True, group="keep", exclusive=True, exit_on_error=False)
 
     def _read(
         self,
@@ -213,8 +265,8 @@ class IrkitApp(CaseWork):
         if message.session is self.session and message.steps != self.open_steps:
             self.open_steps = message.steps
             self.refresh_chrome()
-            if isinstance(self.screen, OverviewScreen):
-                self.screen.steps_changed()
+            if getattr(self.screen, "PLACE", "") == "overview":
+                self.screen.steps_changed()  # type: ignore[attr-defined]
 
     def case_changed(self) -> None:
         """Let the screens read again; those not shown do so when they come back."""
@@ -236,25 +288,86 @@ class IrkitApp(CaseWork):
 
     def replay_actor(self, key: views.ActorKey, record_id: str | None = None) -> None:
         """Show an actor's sequence, at one of its records where one is given."""
+        from irkit.tui.screens.replay import ReplayScreen
+
         screen = self.get_screen("replay")
         assert isinstance(screen, ReplayScreen)
         screen.choose_actor(key, record_id)
         self.action_go("replay")
 
+    def go_to(self, kind: str, name: str, level: str = "") -> None:
+        """Show something that was found by its name; see :class:`irkit.tui.commands.CaseSearch`."""
+        import shlex
+
+        session = self.session
+        if session is None:
+            return
+        if kind == "actor":
+            self.replay_actor(views.ActorKey(UnitKind(level), name))
+        elif kind in ("exposure", "person"):
+            field = "id" if kind == "exposure" else "subject"
+            screen: Any = self.get_screen("exposures")
+            screen.show_only(f"{field}={shlex.quote(name)}")
+            self.action_go("exposures")
+        elif kind == "fact":
+            facts: Any = self.get_screen("notification")
+            facts.open_fact(name)
+            self.action_go("notification")
+        elif kind == "step":
+            self._open_step(name)
+        elif kind == "call":
+
+            def work() -> None:
+                try:
+                    key = session.read(lambda con: views.actor_of(con, name))
+                except IrkitError as error:
+                    self.post_message(Written(error=error))
+                    return
+                if key is None:
+                    words = IrkitError(
+                        f"{name}: this call names no key, address or session",
+                        "it belongs to no sequence; find it in the export instead",
+                    )
+                    self.post_message(Written(error=words))
+                else:
+                    self.call_from_thread(self.replay_actor, key, name)
+
+            self.run_worker(work, thread=True, group="go", exclusive=True, exit_on_error=False)
+
     def open_next_step(self) -> None:
         """Show the next step in the playbook."""
-        if self.next_step is None:
-            return
+        if self.next_step is not None:
+            self._open_step(self.next_step.step_id)
+
+    def _open_step(self, step_id: str) -> None:
+        from irkit.tui.screens.playbook import PlaybookScreen
+
         screen = self.get_screen("playbook")
         assert isinstance(screen, PlaybookScreen)
-        screen.open_step(self.next_step.step_id)
+        screen.open_step(step_id)
         self.action_go("playbook")
 
     def action_help(self) -> None:
         """Show help for the screen."""
         place = getattr(self.screen, "PLACE", None)
         if place is not None:
-            self.push_screen(HelpScreen(str(place)))
+            from irkit.tui.screens.help import HelpScreen
+
+            self.push_screen(HelpScreen(str(place), self.keymap.actions))
+
+    def action_jump(self) -> None:
+        """Show a label on every tab and pane; typing it goes there."""
+        from irkit.tui.screens.jump import JumpScreen, Target, targets
+
+        def chosen(target: Target | None) -> None:
+            if target is None:
+                return
+            if target.is_tab:
+                self.action_go(str(getattr(target.widget, "screen_name", "overview")))
+            else:
+                target.widget.focus()
+
+        self.push_screen(JumpScreen(targets(self.screen)), chosen)
 
     def action_reload(self) -> None:
         """Read everything again."""
@@ -275,7 +388,7 @@ class IrkitApp(CaseWork):
 
     async def action_leave(self) -> None:
         """Go back to the overview, and quit from there."""
-        if isinstance(self.screen, CaseScreen) and not isinstance(self.screen, OverviewScreen):
+        if isinstance(self.screen, CaseScreen) and self.screen.PLACE != "overview":
             self.action_go("overview")
         else:
             await self.action_quit()

@@ -19,6 +19,7 @@ from irkit.tui.session import REVEAL_SECONDS, CaseSession
 from irkit.tui.text import line, plural
 from irkit.tui.verbs import Verbs
 from irkit.tui.widgets.dialogs import AskDialog, ErrorDialog, Question
+from irkit.tui.widgets.picker import PickDialog
 
 
 class CaseWork(App[None]):
@@ -207,11 +208,13 @@ class CaseWork(App[None]):
             job.connection = lambda: opened[0].con if opened else None
 
     def start_preserve(self) -> None:
-        """Ask for logs and preserve them."""
+        """Choose logs, see how they would be read, and preserve them."""
+        if self.job is not None:
+            self.notify(f"{self.job.title} is still running.", severity="warning", markup=False)
+            return
 
-        def answered(answers: dict[str, str] | None) -> None:
-            if answers is not None:
-                logs = _paths(answers["logs"])
+        def answered(logs: tuple[Path, ...] | None) -> None:
+            if logs is not None:
                 self._case_job(
                     "Add logs",
                     lambda case, progress: self.verbs.preserve(case, logs, progress),
@@ -219,11 +222,11 @@ class CaseWork(App[None]):
                 )
 
         self.push_screen(
-            AskDialog(
+            PickDialog(
                 "Add logs",
-                [Question("logs", "Files or directories, separated by spaces")],
+                Path.cwd(),
+                self.verbs.preview,
                 detail="Each file is hashed, copied read-only into the case, and read.",
-                accept="Add",
             ),
             answered,
         )

@@ -40,6 +40,9 @@ class CaseSession:
         self._long = False
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="write")
         self._reveals: dict[str, float] = {}
+        self._keeping = threading.Lock()
+        self._kept: set[object] = set()
+        self._room = False
 
     @property
     def path(self) -> Path:
@@ -64,7 +67,11 @@ class CaseSession:
         """
         cursor = self.case.con.cursor()
         try:
-            return query(cursor)
+            try:
+                return query(cursor)
+            except duckdb.CatalogException:
+                # What was kept in memory went between two statements; without it, the same rows.
+                return query(cursor)
         except duckdb.Error as error:
             raise StorageError(
                 f"{self.path.name}: the case database did not answer ({type(error).__name__})",
@@ -87,6 +94,48 @@ class CaseSession:
 
         return self.read(ask)
 
+    # -- keeping ------------------------------------------------------------------------------
+
+    def prepare(self, *names: str) -> None:
+        """Keep relations in memory that several screens need; nothing while long work writes.
+
+        Raises:
+            StorageError: the database could not answer.
+        """
+        for name in names:
+            self._work_out(name, views.KEEPERS[name])
+
+    def prepare_sequence(self, key: views.ActorKey) -> None:
+        """Keep an actor's calls in order, for walking through them.
+
+        Raises:
+            StorageError: the database could not answer.
+        """
+        self._kept = {known for known in self._kept if isinstance(known, str)} | (
+            {key} & self._kept
+        )
+        self._work_out(key, lambda con: views.keep_sequence(con, key))
+
+    def _work_out(self, what: object, work: Callable[[duckdb.DuckDBPyConnection], None]) -> None:
+        with self._keeping:
+            if self._long or what in self._kept:
+                return
+
+            def act(cursor: duckdb.DuckDBPyConnection) -> None:
+                if not self._room:
+                    views.open_room(cursor)
+                    self._room = True
+                work(cursor)
+
+            self.read(act)
+            self._kept.add(what)
+
+    def _forget_kept(self) -> None:
+        with self._keeping:
+            self._kept.clear()
+            if self._room:
+                self.read(views.drop_all)
+
     # -- writing ------------------------------------------------------------------------------
 
     @contextmanager
@@ -104,8 +153,10 @@ class CaseSession:
             raise CaseBusy(
                 "work on this case is still running", "wait for it, or cancel it with ^x"
             )
-        self._long = long
         try:
+            self._long = long
+            if long:
+                self._forget_kept()
             yield self.case
         finally:
             self._long = False

@@ -45,6 +45,7 @@ def case_path(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """A fresh copy of the filled case."""
     monkeypatch.setenv("LOGNAME", "responder")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.delenv("NO_COLOR", raising=False)
     return Path(shutil.copytree(template, tmp_path / "clinic.irkit"))
 
@@ -58,6 +59,7 @@ def filled(case_path: Path) -> Iterator[Case]:
 @pytest.fixture
 def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Case]:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     path = tmp_path / "empty.irkit"
     with Case.create(path, title="Nothing yet", clock=fixed_clock(NOW)) as case:
         yield case
@@ -66,6 +68,7 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Case]:
 @pytest.fixture
 def make_app(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., IrkitApp]:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
 
     def make(case: Case | None = None, *, verbs: Verbs | None = None, **more: Any) -> IrkitApp:
         app = IrkitApp(case, clock=fixed_clock(NOW), zone=UTC, verbs=verbs, **more)

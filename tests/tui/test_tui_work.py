@@ -198,22 +198,46 @@ async def test_a_packet_that_lacks_facts_is_not_built(filled, make_app) -> None:
         assert verbs.calls[1][1] == filled.path / "packets" / "preliminary-20261016T0700Z"
 
 
-async def test_adding_logs_and_scope_pass_on_what_was_typed(empty, make_app) -> None:
+async def test_logs_are_chosen_looked_at_and_added(empty, make_app, tmp_path, monkeypatch) -> None:
+    (tmp_path / "logs").mkdir()
+    log = tmp_path / "logs" / "calls.jsonl"
+    log.write_text(
+        '{"timestamp": "2026-10-01T08:00:00Z", "key_id": "key-1", "request": {"model": "m",'
+        ' "messages": [{"role": "user", "content": "hello"}]}, "response": {"id": "c-1",'
+        ' "object": "chat.completion", "choices": [{"index": 0, "message": {"role": "assistant",'
+        ' "content": "good day"}}]}}\n' * 3,
+        "utf-8",
+    )
+    (tmp_path / "with space").write_text("x", "utf-8")
+    monkeypatch.chdir(tmp_path / "logs")
     verbs = Played()
     app = make_app(empty, verbs=verbs)
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await settle(pilot)
         assert "press a to add logs" in shown(app)
         await press(pilot, "a")
-        await write(pilot, "/srv/a.jsonl '/srv/with space'")
+        await until(pilot, lambda: "calls.jsonl" in shown(app))
+        assert "Nothing chosen yet" in shown(app)
+        await press(pilot, "ctrl+s")
+        assert "choose at least one" in shown(app)
+        await press(pilot, "j", "space", "p")
+        await until(pilot, lambda: "nothing was written" in shown(app))
+        text = shown(app)
+        assert "openai" in text and "key-1" not in text, "how it is read, without names of keys"
+        assert empty.rows("SELECT count(*) FROM evidence_source") == [(0,)]
+        app.screen.query_one("#path", Input).focus()
+        await write(pilot, str(tmp_path / "nowhere"))
         await press(pilot, "enter")
+        assert "no such file" in shown(app)
+        await write(pilot, str(tmp_path / "with space"))
+        await press(pilot, "enter", "ctrl+s")
         await until(pilot, lambda: app.job is None and bool(verbs.calls))
         await press(pilot, "w")
         await write(pilot, "corpus.jsonl")
         await press(pilot, "enter", "enter")
         await until(pilot, lambda: app.job is None and len(verbs.calls) == 2)
         assert verbs.calls == [
-            ("preserve", (Path("/srv/a.jsonl"), Path("/srv/with space"))),
+            ("preserve", (log, tmp_path / "with space")),
             ("scope", (Path("corpus.jsonl"),), None),
         ]
 

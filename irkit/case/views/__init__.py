@@ -55,6 +55,8 @@ from irkit.case.views.exposures import (
     subjects,
 )
 from irkit.case.views.filters import Column, Filter, FilterError, parse_filter
+from irkit.case.views.keeping import KEEPERS
+from irkit.case.views.kept import drop_all, open_room
 from irkit.case.views.overview import (
     DeadlineRow,
     EvidenceSummary,
@@ -84,11 +86,13 @@ from irkit.case.views.replay import (
     TokenLogprob,
     curve_detectors,
     evidence_curve,
+    keep_sequence,
     position_of,
     record_detail,
     sequence,
     sequence_summary,
 )
+from irkit.case.views.search import Found, actor_of, search
 from irkit.case.views.transcript import (
     ShownCall,
     ShownText,
@@ -101,6 +105,7 @@ from irkit.case.views.transcript import (
 )
 
 __all__ = [
+    "KEEPERS",
     "ActorFacts",
     "ActorKey",
     "ActorPage",
@@ -121,6 +126,7 @@ __all__ = [
     "Filter",
     "FilterError",
     "FindingDetail",
+    "Found",
     "FunnelStep",
     "ItemRow",
     "Message",
@@ -144,6 +150,7 @@ __all__ = [
     "Verdict",
     "actor_columns",
     "actor_findings",
+    "actor_of",
     "actors",
     "aside",
     "call_lines",
@@ -155,6 +162,7 @@ __all__ = [
     "custody_rows",
     "deadlines",
     "detectors",
+    "drop_all",
     "evidence_curve",
     "evidence_summary",
     "exposure_columns",
@@ -164,8 +172,10 @@ __all__ = [
     "funnel",
     "hidden_values",
     "item_words",
+    "keep_sequence",
     "next_deadline",
     "obligations",
+    "open_room",
     "overview",
     "parse_filter",
     "position_of",
@@ -173,6 +183,7 @@ __all__ = [
     "quarantine_raw",
     "record_detail",
     "review_counts",
+    "search",
     "sequence",
     "sequence_summary",
     "severity",

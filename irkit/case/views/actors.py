@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from irkit.case.views.filters import Column, Filter, order_by
+from irkit.case.views.kept import keep, kept
 from irkit.case.views.leaks import LEAKS
 from irkit.case.views.times import utc
 from irkit.model import UnitKind
@@ -219,9 +220,11 @@ def actors(
         FilterError: unknown sort field.
     """
     condition = where or Filter("TRUE", ())
-    base = f"SELECT * FROM ({_FOUND})" + (f" UNION ALL BY NAME {_QUIET}" if quiet else "")
+    silent = f" UNION ALL BY NAME {kept(con, 'quiet_units', _QUIET)}" if quiet else ""
+    base = f"SELECT * FROM ({_FOUND}){silent}"
     source = (
-        f"WITH base AS ({base}), leak AS ({_LEAKS}), unit AS (SELECT base.*,"
+        f"WITH base AS ({base}), leak AS ({kept(con, 'unit_leaks', _LEAKS)}),"
+        " unit AS (SELECT base.*,"
         " coalesce(leak.leaks, 0) AS leaks FROM base LEFT JOIN leak USING (unit_kind, unit))"
     )
     order = order_by(_COLUMNS, sort, descending, "tier, p_value NULLS LAST, unit_kind, unit")
@@ -238,6 +241,16 @@ def actors(
         f"{source} SELECT count(*) FROM unit WHERE {condition.sql}", list(condition.params)
     ).fetchone()
     return ActorPage((), int(total[0]) if total else 0, offset)
+
+
+def keep_leaks(con: duckdb.DuckDBPyConnection) -> None:
+    """Keep what came out per actor; every page of actors counts it."""
+    keep(con, "unit_leaks", _LEAKS)
+
+
+def keep_quiet(con: duckdb.DuckDBPyConnection) -> None:
+    """Keep the actors on whom nothing was found."""
+    keep(con, "quiet_units", _QUIET)
 
 
 def _row(row: tuple[Any, ...]) -> ActorRow:

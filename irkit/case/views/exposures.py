@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from irkit.case.views.filters import Column, Filter, order_by
+from irkit.case.views.kept import bodies, keep, kept
 from irkit.case.views.replay import Span, response_spans
 from irkit.case.views.times import utc
 
@@ -88,22 +89,45 @@ SELECT exposure_id, last(verdict ORDER BY reviewed_at, rowid) AS verdict,
   last(note ORDER BY reviewed_at, rowid) AS note FROM review GROUP BY exposure_id
 """
 
-_EXPOSURES = f"""
+#: What a review does not change.
+_SETTLED = """
 SELECT e.exposure_id, e.record_id, r.event_time, r.credential_id, e.provenance, e.level, e.doc_id,
   e.matched_chars, e.leaked_chars, coalesce(e.entity_types, []) AS entity_types,
-  coalesce(e.value_masked, '') AS value_masked, coalesce(s.n, 0) AS subjects,
+  coalesce(e.value_masked, '') AS value_masked, coalesce(s.n, 0) AS subjects, s.subject_keys
+FROM exposure e
+LEFT JOIN query_record r USING (record_id)
+LEFT JOIN (SELECT exposure_id, count(*) AS n, list(subject_key ORDER BY subject_key)
+  AS subject_keys FROM exposure_subject GROUP BY exposure_id) s USING (exposure_id)
+"""
+
+_EXPOSURES = f"""
+SELECT e.* EXCLUDE (subject_keys),
   CASE WHEN v.verdict = 'undo' THEN NULL ELSE v.verdict END AS verdict,
   CASE WHEN v.verdict = 'undo' THEN NULL ELSE v.note END AS note,
   coalesce(CASE WHEN v.verdict = 'undo' THEN NULL ELSE v.verdict END, 'open') AS review_state,
-  s.subject_keys, d.place AS sample_place
-FROM exposure e
-LEFT JOIN query_record r USING (record_id)
+  e.subject_keys, d.place AS sample_place
+FROM (SETTLED) e
 LEFT JOIN ({_LAST_REVIEW}) v USING (exposure_id)
-LEFT JOIN (SELECT exposure_id, count(*) AS n, list(subject_key ORDER BY subject_key)
-  AS subject_keys FROM exposure_subject GROUP BY exposure_id) s USING (exposure_id)
 LEFT JOIN (SELECT exposure_id, min(position) AS place FROM review_sample GROUP BY exposure_id) d
   USING (exposure_id)
 """
+
+
+def _rows(con: duckdb.DuckDBPyConnection) -> str:
+    return _EXPOSURES.replace("SETTLED", kept(con, "exposure_row", _SETTLED))
+
+
+def keep_exposures(con: duckdb.DuckDBPyConnection) -> None:
+    """Keep what a page of exposures shows, but reviews, and where the texts of answers lie."""
+    keep(con, "exposure_row", f"{_SETTLED} ORDER BY e.exposure_id")
+    keep(
+        con,
+        "text_at",
+        "SELECT text_id, min(rowid) AS place FROM text SEMI JOIN (SELECT c.text_id"
+        " FROM query_choice c SEMI JOIN exposure e ON e.record_id = c.record_id"
+        " AND e.choice = c.choice) USING (text_id) GROUP BY text_id ORDER BY text_id",
+    )
+
 
 _EXPOSURE_COLUMNS = (
     Column("id", "exposure_id", "text"),
@@ -161,13 +185,16 @@ def exposures(
     """
     condition = where or Filter("TRUE", ())
     order = order_by(_EXPOSURE_COLUMNS, sort, descending, "event_time NULLS LAST, exposure_id")
+    rows = _rows(con)
     found = con.execute(
-        f"SELECT *, count(*) OVER () FROM ({_EXPOSURES}) WHERE {condition.sql} {order}"
-        " LIMIT ? OFFSET ?",
+        f"SELECT * FROM ({rows}) WHERE {condition.sql} {order} LIMIT ? OFFSET ?",
         [*condition.params, limit, offset],
     ).fetchall()
-    total = int(found[0][-1]) if found else 0
-    return Page(tuple(_exposure(row) for row in found), total, offset)
+    # Counted apart: a count over the page's query would have to build every row in full.
+    total = con.execute(
+        f"SELECT count(*) FROM ({rows}) WHERE {condition.sql}", list(condition.params)
+    ).fetchone()
+    return Page(tuple(_exposure(row) for row in found), int(total[0]) if total else 0, offset)
 
 
 def _exposure(row: tuple[Any, ...]) -> ExposureRow:
@@ -192,20 +219,25 @@ def _exposure(row: tuple[Any, ...]) -> ExposureRow:
 def exposure_detail(con: duckdb.DuckDBPyConnection, exposure_id: str) -> ExposureDetail | None:
     """Return one exposure with its response, the people it concerns and its review history."""
     row = con.execute(
-        f"SELECT * FROM ({_EXPOSURES}) WHERE exposure_id = ? LIMIT 1", [exposure_id]
+        f"SELECT * FROM ({_rows(con)}) WHERE exposure_id = ? LIMIT 1", [exposure_id]
     ).fetchone()
-    extra = con.execute(
-        "SELECT r.request_id, e.choice, e.response_start, e.response_end, e.method, e.df,"
-        " e.subtracted_chars, e.categories, coalesce(t.body, p.body, '')"
-        " FROM exposure e LEFT JOIN query_record r USING (record_id)"
-        " LEFT JOIN query_choice c ON c.record_id = e.record_id AND c.choice = e.choice"
-        " LEFT JOIN text t ON t.text_id = c.text_id"
-        " LEFT JOIN text p ON p.text_id = r.response_text_id AND e.choice = 0"
-        " WHERE e.exposure_id = ? LIMIT 1",
+    own = con.execute(
+        "SELECT record_id, choice, response_start, response_end, method, df, subtracted_chars,"
+        " categories FROM exposure WHERE exposure_id = ? LIMIT 1",
         [exposure_id],
     ).fetchone()
-    if row is None or extra is None:
+    if row is None or own is None:
         return None
+    # One by one: a join would read every call and every answer for the sake of one.
+    call = con.execute(
+        "SELECT request_id, response_text_id FROM query_record WHERE record_id = ? LIMIT 1",
+        [own[0]],
+    ).fetchone() or (None, None)
+    said = con.execute(
+        "SELECT text_id FROM query_choice WHERE record_id = ? AND choice = ? LIMIT 1", own[:2]
+    ).fetchone() or (call[1] if own[1] == 0 else None,)
+    extra = (call[0], *own[1:])
+    body = bodies(con, [said[0]]).get(said[0], "") if said[0] is not None else ""
     people = con.execute(
         f"{_SUBJECTS} WHERE subject_key IN"
         " (SELECT subject_key FROM exposure_subject WHERE exposure_id = ?)"
@@ -223,7 +255,7 @@ def exposure_detail(con: duckdb.DuckDBPyConnection, exposure_id: str) -> Exposur
         int(extra[1]),
         int(extra[2]),
         int(extra[3]),
-        str(extra[8]),
+        body,
         str(extra[4]),
         extra[5],
         int(extra[6]),
@@ -287,6 +319,8 @@ def _subject(row: tuple[Any, ...]) -> SubjectRow:
 def review_counts(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
     """Count exposures by review state: confirm, reject, unsure, open."""
     found = con.execute(
-        f"SELECT review_state, count(*) FROM ({_EXPOSURES}) GROUP BY 1 ORDER BY 1"
+        "SELECT coalesce(CASE WHEN v.verdict = 'undo' THEN NULL ELSE v.verdict END, 'open'),"
+        f" count(*) FROM exposure LEFT JOIN ({_LAST_REVIEW}) v USING (exposure_id)"
+        " GROUP BY 1 ORDER BY 1"
     ).fetchall()
     return {str(state): int(count) for state, count in found}

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from irkit.case.views.actors import ActorRow, actors
+from irkit.case.views.kept import keep, kept
 from irkit.case.views.leaks import LEAKS
 from irkit.case.views.times import utc
 from irkit.model import EvidenceState
@@ -168,7 +169,9 @@ def overview(con: duckdb.DuckDBPyConnection, *, now: datetime, buckets: int = 60
         flagged_rows=page.total,
         flagged_kind=kind,
         flagged_actors=count,
-        flagged_queries=_one(con, f"SELECT count(*) FROM ({_FLAGGED_RECORDS})"),
+        flagged_queries=_one(
+            con, f"SELECT count(*) FROM ({kept(con, 'flagged_records', _FLAGGED_RECORDS)})"
+        ),
         stages_done=tuple(str(row[0]) for row in stages),
     )
 
@@ -242,6 +245,11 @@ JOIN record_session s USING (record_id)
 JOIN unit u ON u.unit_kind = 'session' AND u.unit = s.session_key
 WHERE r.duplicate_of IS NULL AND coalesce(r.event_time >= u.since, true)
 """
+
+
+def keep_flagged(con: duckdb.DuckDBPyConnection) -> None:
+    """Keep the calls of flagged actors; the first screen counts them twice."""
+    keep(con, "flagged_records", _FLAGGED_RECORDS)
 
 
 def evidence_summary(con: duckdb.DuckDBPyConnection) -> EvidenceSummary:
@@ -373,6 +381,7 @@ def timeline(
     first, last = row
     span = max((last - first).total_seconds(), 1.0)
     width = next((w for w in _WIDTHS if span / w <= max(buckets - 1, 1)), _WIDTHS[-1])
+    flagged = kept(con, "flagged_records", _FLAGGED_RECORDS)
     found = con.execute(
         f"""
         WITH q AS (
@@ -380,7 +389,7 @@ def timeline(
           FROM query_record WHERE duplicate_of IS NULL AND event_time IS NOT NULL GROUP BY b),
         f AS (
           SELECT CAST(floor(epoch(event_time) / $w) AS BIGINT) AS b, count(*) AS n
-          FROM ({_FLAGGED_RECORDS}) WHERE event_time IS NOT NULL GROUP BY b),
+          FROM ({flagged}) WHERE event_time IS NOT NULL GROUP BY b),
         x AS (
           SELECT CAST(floor(epoch(r.event_time) / $w) AS BIGINT) AS b, count(*) AS n
           FROM ({LEAKS}) e JOIN query_record r USING (record_id)

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from irkit.case.views.actors import ACTOR_RECORDS, RECORD_ORDER, ActorKey
+from irkit.case.views.kept import bodies, drop_like, keep, kept, named_for
 from irkit.case.views.leaks import LEAKS
 from irkit.case.views.times import utc
 
@@ -156,7 +157,7 @@ def sequence_summary(
     con: duckdb.DuckDBPyConnection, key: ActorKey, *, leak_limit: int = 5000
 ) -> SequenceSummary:
     """Count an actor's calls and locate onset, end of activity and leaks in their order."""
-    ordered = _ordered(key)
+    ordered = _ordered(con, key)
     row = con.execute(
         f"WITH s AS ({ordered}), o AS (SELECT min(onset) AS onset, max(last_seen) AS ended"
         " FROM finding WHERE unit_kind = $kind AND unit = $unit AND onset IS NOT NULL)"
@@ -188,10 +189,11 @@ def sequence(
 ) -> tuple[SequenceRow, ...]:
     """Return a window of an actor's sequence."""
     found = con.execute(
-        f"WITH s AS ({_ordered(key)}), w AS (SELECT * FROM s WHERE position >= $from"
+        f"WITH s AS ({_ordered(con, key)}), w AS (SELECT * FROM s WHERE position >= $from"
         " AND position < $to),"
-        f" x AS (SELECT record_id, count(*) AS n FROM ({LEAKS}) GROUP BY record_id),"
-        " v AS (SELECT record_id, count(*) AS n FROM query_evidence"
+        f" x AS (SELECT record_id, count(*) AS n FROM ({LEAKS}) SEMI JOIN w USING (record_id)"
+        "  GROUP BY record_id),"
+        " v AS (SELECT record_id, count(*) AS n FROM query_evidence SEMI JOIN w USING (record_id)"
         "  WHERE p_value < 0.05 OR (p_value IS NULL AND score > 0) GROUP BY record_id)"
         " SELECT position, record_id, event_time, coalesce(x.n, 0), coalesce(v.n, 0), outcome"
         " FROM w LEFT JOIN x USING (record_id) LEFT JOIN v USING (record_id) ORDER BY position",
@@ -206,7 +208,7 @@ def sequence(
 def position_of(con: duckdb.DuckDBPyConnection, key: ActorKey, record_id: str) -> int | None:
     """Return where in an actor's sequence a record lies, from 0."""
     row = con.execute(
-        f"SELECT min(position) FROM ({_ordered(key)}) WHERE record_id = $id",
+        f"SELECT min(position) FROM ({_ordered(con, key)}) WHERE record_id = $id",
         {"unit": key.unit, "id": record_id},
     ).fetchone()
     return None if row is None or row[0] is None else int(row[0])
@@ -230,7 +232,7 @@ def evidence_curve(
     """
     found = con.execute(
         f"""
-        WITH s AS ({_ordered(key)}),
+        WITH s AS ({_ordered(con, key)}),
         e AS (SELECT * FROM query_evidence SEMI JOIN s USING (record_id)
               WHERE $detector IS NULL OR detector = $detector),
         known AS (SELECT count(*) FILTER (p_value < 1) AS n FROM e),
@@ -270,7 +272,7 @@ def evidence_curve(
 def curve_detectors(con: duckdb.DuckDBPyConnection, key: ActorKey) -> tuple[str, ...]:
     """Name the detectors that saw something in an actor's queries, the most telling first."""
     found = con.execute(
-        f"WITH s AS ({_ordered(key)}) SELECT detector FROM query_evidence SEMI JOIN s"
+        f"WITH s AS ({_ordered(con, key)}) SELECT detector FROM query_evidence SEMI JOIN s"
         " USING (record_id) GROUP BY detector"
         " ORDER BY sum(-ln(greatest(coalesce(p_value, 1.0), $floor))) DESC, count(*) DESC, 1",
         {"unit": key.unit, "floor": EVIDENCE_FLOOR},
@@ -278,11 +280,36 @@ def curve_detectors(con: duckdb.DuckDBPyConnection, key: ActorKey) -> tuple[str,
     return tuple(str(row[0]) for row in found)
 
 
-def _ordered(key: ActorKey) -> str:
+def _ordered(con: duckdb.DuckDBPyConnection, key: ActorKey) -> str:
+    sql = _sequence_sql(key)
+    name = named_for("sequence", key.kind.value, key.unit)
+    found = kept(con, name, sql)
+    # Bound all the same: every statement over a sequence names the actor.
+    return sql if found is sql else f"{found} WHERE $unit IS NOT NULL"
+
+
+def _sequence_sql(key: ActorKey) -> str:
     return (
         "SELECT record_id, event_time, outcome,"
         f" row_number() OVER (ORDER BY {RECORD_ORDER}) - 1 AS position"
         f" FROM ({ACTOR_RECORDS[key.kind]})"
+    )
+
+
+def keep_sequence(con: duckdb.DuckDBPyConnection, key: ActorKey) -> None:
+    """Keep an actor's calls in order and where their texts lie, instead of the actor before."""
+    name = named_for("sequence", key.kind.value, key.unit)
+    places = named_for("text_of", key.kind.value, key.unit)
+    drop_like(con, "sequence_", name)
+    drop_like(con, "text_of_", places)
+    keep(con, name, f"{_sequence_sql(key)} ORDER BY position", unit=key.unit)
+    keep(
+        con,
+        places,
+        "SELECT text_id, min(rowid) AS place FROM text SEMI JOIN ("
+        f" SELECT m.text_id FROM query_message m SEMI JOIN kept.{name} USING (record_id)"
+        f" UNION ALL SELECT c.text_id FROM query_choice c SEMI JOIN kept.{name} USING (record_id)"
+        ") USING (text_id) GROUP BY text_id ORDER BY text_id",
     )
 
 
@@ -407,15 +434,13 @@ def _plain(value: Any) -> str:
 def _messages(
     con: duckdb.DuckDBPyConnection, record_id: str, prompt_id: str | None
 ) -> tuple[Message, ...]:
-    rows = con.execute(
-        "SELECT m.role, m.text_id, t.body FROM query_message m JOIN text t USING (text_id)"
-        " WHERE m.record_id = ? ORDER BY m.pos",
-        [record_id],
+    told = con.execute(
+        "SELECT role, text_id FROM query_message WHERE record_id = ? ORDER BY pos", [record_id]
     ).fetchall()
-    if not rows and prompt_id is not None:
-        rows = con.execute(
-            "SELECT 'user', text_id, body FROM text WHERE text_id = ? LIMIT 1", [prompt_id]
-        ).fetchall()
+    if not told and prompt_id is not None:
+        told = [("user", prompt_id)]
+    texts = bodies(con, [text_id for _, text_id in told])
+    rows = [(role, text_id, texts[text_id]) for role, text_id in told if text_id in texts]
     if not rows:
         return ()
     runs = con.execute(
@@ -437,15 +462,17 @@ def _messages(
 def _responses(
     con: duckdb.DuckDBPyConnection, record_id: str, response_id: str | None
 ) -> tuple[Message, ...]:
-    rows = con.execute(
-        "SELECT c.choice, t.body, c.finish_reason FROM query_choice c JOIN text t USING (text_id)"
-        " WHERE c.record_id = ? ORDER BY c.choice",
+    told = con.execute(
+        "SELECT choice, text_id, finish_reason FROM query_choice WHERE record_id = ?"
+        " ORDER BY choice",
         [record_id],
     ).fetchall()
-    if not rows and response_id is not None:
-        rows = con.execute(
-            "SELECT 0, body, NULL FROM text WHERE text_id = ? LIMIT 1", [response_id]
-        ).fetchall()
+    if not told and response_id is not None:
+        told = [(0, response_id, None)]
+    texts = bodies(con, [text_id for _, text_id, _ in told])
+    rows = [
+        (choice, texts[text_id], finish) for choice, text_id, finish in told if text_id in texts
+    ]
     spans = response_spans(con, record_id)
     return tuple(
         Message("response", str(body), tuple(spans.get(int(choice), ())), int(choice), finish)

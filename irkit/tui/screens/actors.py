@@ -13,7 +13,7 @@ from textual.widgets import Input
 
 from irkit.case import views
 from irkit.tui.actions import bindings
-from irkit.tui.screens.browse import BrowseScreen
+from irkit.tui.screens.browse import Browse, BrowseScreen
 from irkit.tui.text import line, middle, number, p_value, short_stamp, stamp
 from irkit.tui.theme import TIER
 from irkit.tui.widgets.tables import Cell, PagedTable, TableColumn
@@ -74,9 +74,10 @@ class ActorsScreen(BrowseScreen):
 
     def reload(self) -> None:
         """Read the page."""
-        browse, quiet = self.browse, self.quiet
+        quiet, session = self.quiet, self.session
 
-        def query(con: duckdb.DuckDBPyConnection) -> Any:
+        def query(con: duckdb.DuckDBPyConnection, browse: Browse) -> Any:
+            session.prepare("leaks", *(("quiet",) if quiet else ()))
             return views.actors(
                 con,
                 where=browse.where,
@@ -87,7 +88,7 @@ class ActorsScreen(BrowseScreen):
                 quiet=quiet,
             )
 
-        self.fetch("actors", query)
+        self.fetch_page("actors", query, quiet)
 
     def show_actors(self, page: views.ActorPage) -> None:
         """Draw the page."""

@@ -116,6 +116,11 @@ class CaseScreen(Screen[None]):
             work, thread=True, group=f"fetch-{name}", exclusive=True, exit_on_error=False
         )
 
+    def take_over(self, name: str, data: Any) -> None:
+        """Draw what is known already; an answer still under way is then out of date."""
+        self._tokens[name] = self._tokens.get(name, 0) + 1
+        getattr(self, f"show_{name}")(data)
+
     def on_fetched(self, message: Fetched) -> None:
         """Hand an answer to the method that draws it."""
         if self._tokens.get(message.name) == message.token:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
 
+import duckdb
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.events import Key
 from textual.widgets import Input
+from textual.worker import get_current_worker
 
 from irkit.case.views import Column, Filter, FilterError, parse_filter
 from irkit.tui.screens.base import CaseScreen
@@ -20,6 +22,8 @@ from irkit.tui.widgets.tables import PagedTable
 from irkit.tui.widgets.words import Words
 
 PAGE = 200
+#: Pages kept at most, the shown one included.
+PAGES_AHEAD = 24
 
 
 @dataclass(slots=True)
@@ -34,6 +38,14 @@ class Browse:
     total: int = 0
     where: Filter = field(default_factory=lambda: Filter("TRUE", ()))
 
+    def place(self) -> tuple[object, ...]:
+        """What makes one page differ from another."""
+        where = self.where
+        return (where.sql, tuple(where.params), self.sort, self.descending, self.offset, self.limit)
+
+
+PageQuery = Callable[[duckdb.DuckDBPyConnection, Browse], Any]
+
 
 class BrowseScreen(CaseScreen):
     """A screen of a case with a filter line, a caption and the actions of a paged table."""
@@ -42,11 +54,71 @@ class BrowseScreen(CaseScreen):
     PLURALS: ClassVar[dict[str, str]] = {"person": "people"}
     BARE: ClassVar[str] = ""
 
+    #: Pages read ahead, by what they show; a page met again is drawn at once.
+    _pages: dict[tuple[Any, ...], Any]
+
     def start_browsing(
         self, columns: Sequence[Column], sort: str, descending: bool = False
     ) -> None:
         """Set the first order."""
         self.browse = Browse(tuple(columns), sort, descending)
+        self._pages = {}
+
+    # -- pages --------------------------------------------------------------------------------
+
+    def fetch_page(self, name: str, query: PageQuery, *of_what: object) -> None:
+        """Draw a page through ``show_<name>``: at once where it was read ahead, else when read.
+
+        Args:
+            name: as of :meth:`fetch`.
+            query: reads the page that a :class:`Browse` describes.
+            of_what: whatever else the query depends on.
+        """
+        browse, version = replace(self.browse), self.session.version
+        key = (name, version, of_what, browse.place())
+        self._pages = {k: page for k, page in self._pages.items() if k[1] == version}
+        if key in self._pages:
+            self.take_over(name, self._pages[key])
+        else:
+            pages = self._pages
+
+            def read(con: duckdb.DuckDBPyConnection) -> Any:
+                page = pages[key] = query(con, browse)
+                return page
+
+            self.fetch(name, read)
+        self._read_ahead(name, query, of_what)
+
+    def _read_ahead(self, name: str, query: PageQuery, of_what: tuple[object, ...]) -> None:
+        """Read the pages that one key leads to: next, before, last sort key reversed, next sort."""
+        here, version, pages = self.browse, self.session.version, self._pages
+        names = [column.name for column in here.columns]
+        after = names[(names.index(here.sort) + 1) % len(names)]
+        wanted = [
+            replace(here, offset=here.offset + here.limit),
+            replace(here, offset=here.offset - here.limit),
+            replace(here, sort=after, descending=False, offset=0),
+            replace(here, offset=here.offset + 2 * here.limit),
+            replace(here, descending=not here.descending, offset=0),
+        ]
+
+        def read(con: duckdb.DuckDBPyConnection) -> None:
+            worker = get_current_worker()
+            total = None
+            for browse in wanted:
+                key = (name, version, of_what, browse.place())
+                beyond = total is not None and browse.offset >= total
+                if worker.is_cancelled or len(pages) > PAGES_AHEAD:
+                    return
+                if key not in pages and browse.offset >= 0 and not beyond:
+                    page = pages[key] = query(con, browse)
+                    if browse.where is here.where and getattr(page, "total", None) is not None:
+                        total = page.total
+
+        self.fetch("ahead", read)
+
+    def show_ahead(self, _: None) -> None:
+        """Pages read ahead are drawn when they are turned to."""
 
     def browse_bar(self) -> ComposeResult:
         """Lay out caption and filter line."""

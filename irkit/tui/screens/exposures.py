@@ -166,10 +166,11 @@ class ExposuresScreen(Reviewing):
 
     def reload(self) -> None:
         """Read the page of whichever table is shown."""
-        browse = self.browse
         read = views.subjects if self.people else views.exposures
+        session = self.session
 
-        def query(con: duckdb.DuckDBPyConnection) -> Any:
+        def query(con: duckdb.DuckDBPyConnection, browse: Browse) -> Any:
+            session.prepare("exposures")
             page = read(
                 con,
                 where=browse.where,
@@ -180,7 +181,7 @@ class ExposuresScreen(Reviewing):
             )
             return page, views.review_counts(con)
 
-        self.fetch("subjects" if self.people else "exposures", query)
+        self.fetch_page("subjects" if self.people else "exposures", query)
 
     def show_exposures(self, data: tuple[views.Page[views.ExposureRow], dict[str, int]]) -> None:
         """Draw the page of exposures."""
@@ -352,6 +353,16 @@ class ExposuresScreen(Reviewing):
     @on(PagedTable.Opened)
     def _opened(self) -> None:
         self.action_open_record()
+
+    def show_only(self, term: str) -> None:
+        """Show the exposures that a filter leaves, whichever table was shown."""
+        browse = self._other if self.people else self.browse
+        browse.where = views.parse_filter(term, views.exposure_columns(), self.BARE)
+        browse.offset = 0
+        if self.people:
+            self.action_people()
+        elif self.is_mounted:
+            self.reload()
 
     def _open_person(self) -> None:
         row = self.query_one("#subjects", PagedTable).selected

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import on
@@ -50,9 +51,9 @@ class HelpScreen(ModalScreen[None]):
         Binding("k", "up", "Up", show=False),
     ]
 
-    def __init__(self, place: str) -> None:
+    def __init__(self, place: str, actions: Sequence[Action] = ACTIONS) -> None:
         super().__init__()
-        self.place = place
+        self.place, self.actions = place, actions
 
     def compose(self) -> ComposeResult:
         """Lay out the text."""
@@ -60,7 +61,7 @@ class HelpScreen(ModalScreen[None]):
         with Vertical(classes="dialog -tall"):
             yield Static(Content(f"Help: {title}"), classes="dialog-title")
             with VerticalScroll(id="help-scroll"):
-                yield Static(help_content(self.place), markup=False)
+                yield Static(help_content(self.place, self.actions), markup=False)
             with Horizontal(classes="dialog-buttons"):
                 yield Button("Close  esc", variant="primary", compact=True)
 
@@ -85,16 +86,16 @@ class HelpScreen(ModalScreen[None]):
         self.dismiss()
 
 
-def help_content(place: str) -> Content:
+def help_content(place: str, actions: Sequence[Action] = ACTIONS) -> Content:
     """Write help for a screen."""
     parts = [Content(ABOUT.get(place, "")), Content("")]
     parts.append(Content.styled("On this screen", "bold $accent"))
-    parts += [_action(action) for action in ACTIONS if place in action.places]
+    parts += [_action(action) for action in actions if place in action.places]
     if place != "start":
         parts += [Content(""), Content.styled("In tables", "bold $accent")]
         parts += [_key(keys, words) for keys, words in TABLE_KEYS]
     parts += [Content(""), Content.styled("Everywhere", "bold $accent")]
-    parts += [_action(action) for action in ACTIONS if "app" in action.places]
+    parts += [_action(action) for action in actions if "app" in action.places]
     parts += [
         Content(""),
         Content(

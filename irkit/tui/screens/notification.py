@@ -62,6 +62,7 @@ class NotificationScreen(CaseScreen):
         self.phase = Phase.PRELIMINARY
         self.form: FormData | None = None
         self._first = True
+        self._goto = ""
 
     def body(self) -> ComposeResult:
         """Lay out form and detail."""
@@ -75,6 +76,13 @@ class NotificationScreen(CaseScreen):
         """Read the facts."""
         phase = self.phase
         self.fetch_case("form", lambda case: read_form(case, phase))
+
+    def open_fact(self, key: str) -> None:
+        """Put the cursor on a fact, at once or as soon as the facts are read."""
+        self._goto = key
+        if self.form is not None:
+            self.query_one("#facts", PagedTable).go_to(key)
+            self._goto = ""
 
     def show_form(self, data: FormData) -> None:
         """Draw the form and how complete it is."""
@@ -93,9 +101,12 @@ class NotificationScreen(CaseScreen):
                 (f"  {data.filled} of {data.total} facts known", "$muted"),
             )
         )
-        if self._first:
-            self._first = False
+        if self._goto:
+            table.go_to(self._goto)
+            self._goto = ""
+        elif self._first:
             self.action_missing()
+        self._first = False
         self._detail()
 
     @on(PagedTable.RowHighlighted)

@@ -105,7 +105,10 @@ class OverviewScreen(CaseScreen):
         now = self.now
         width = max(40, self.app.size.width - 20)
 
+        session = self.session
+
         def query(con: duckdb.DuckDBPyConnection) -> Any:
+            session.prepare("leaks", "flagged")
             seen = views.overview(con, now=now, buckets=width)
             return seen, views.review_counts(con), views.deadlines(con)
 

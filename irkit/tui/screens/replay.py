@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from collections import OrderedDict
 from typing import Any, ClassVar
 
+import duckdb
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -11,6 +14,7 @@ from textual.containers import Container, Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.reactive import reactive
 from textual.timer import Timer
+from textual.worker import get_current_worker
 
 from irkit.case import Case, views
 from irkit.tui.actions import bindings
@@ -31,6 +35,8 @@ from irkit.tui.words import (
 
 #: Positions read at once around the one shown.
 WINDOW = 400
+#: Calls read ahead of a step, and calls kept at most.
+AHEAD, NEAR_LIMIT = 9, 48
 #: Steps per second of each playing speed.
 SPEEDS = (1.0, 2.0, 5.0, 10.0, 25.0)
 #: Quiet time after a step before texts are read, so that a held key stays smooth.
@@ -69,6 +75,8 @@ class ReplayScreen(CaseScreen):
         self.findings: tuple[views.FindingDetail, ...] = ()
         self.speed = 1
         self.history = False
+        #: Calls read ahead of the steps, by record.
+        self._near: OrderedDict[str, views.RecordDetail | None] = OrderedDict()
         self._want_record: str | None = None
         self._timer: Timer | None = None
         self._settle: Timer | None = None
@@ -127,9 +135,12 @@ class ReplayScreen(CaseScreen):
             return
         points = max(60, self.app.size.width)
         wanted = self._want_record
+        session = self.session
+        self._near.clear()
 
         def query(case: Case) -> Any:
             con = case.con
+            session.prepare_sequence(key)
             findings = views.actor_findings(con, key)
             return (
                 views.sequence_summary(con, key),
@@ -192,6 +203,9 @@ class ReplayScreen(CaseScreen):
         self._head()
         if self._settle is not None:
             self._settle.stop()
+        row = self.rows.get(self.position)
+        if row is not None and row.record_id in self._near:
+            self.take_over("record", self._near[row.record_id])
         self._settle = self.set_timer(SETTLE_SECONDS, self._read_record)
 
     def watch_position(self) -> None:
@@ -208,7 +222,51 @@ class ReplayScreen(CaseScreen):
             self.fetch("window", lambda con: views.sequence(con, key, offset=start, limit=WINDOW))
             return
         self._head()
-        self.fetch("record", lambda con: views.record_detail(con, row.record_id))
+        if row.record_id not in self._near:
+            self.fetch("record", lambda con: self._detail_of(con, row.record_id))
+        self._read_near(key)
+
+    def _detail_of(
+        self, con: duckdb.DuckDBPyConnection, record_id: str
+    ) -> views.RecordDetail | None:
+        near = self._near
+        if record_id not in near:
+            near[record_id] = views.record_detail(con, record_id)
+            while len(near) > NEAR_LIMIT:
+                near.popitem(last=False)
+        return near[record_id]
+
+    def _read_near(self, key: views.ActorKey) -> None:
+        """Read the calls that one key leads to, so that they are drawn at once."""
+        summary, rows, at = self.summary, dict(self.rows), self.position
+        if summary is None:
+            return
+        leaks = summary.leak_positions
+        ahead, behind = bisect_right(leaks, at), bisect_left(leaks, at)
+        places = [*range(at + 1, at + AHEAD), *leaks[ahead : ahead + 3], at - 1]
+        places += [*leaks[max(0, behind - 1) : behind], at - 2]
+        places = [place for place in places if 0 <= place < summary.total]
+
+        def read(con: duckdb.DuckDBPyConnection) -> dict[int, views.SequenceRow]:
+            worker = get_current_worker()
+            met: dict[int, views.SequenceRow] = {}
+            for place in places:
+                if worker.is_cancelled:
+                    break
+                if place not in rows:
+                    met |= {
+                        row.position: row for row in views.sequence(con, key, offset=place, limit=1)
+                    }
+                row = rows.get(place) or met.get(place)
+                if row is not None:
+                    self._detail_of(con, row.record_id)
+            return met
+
+        self.fetch("near", read)
+
+    def show_near(self, met: dict[int, views.SequenceRow]) -> None:
+        """Know where the calls read ahead lie."""
+        self.rows = {**self.rows, **met}
 
     # -- drawing ------------------------------------------------------------------------------
 

@@ -1,0 +1,109 @@
+"""Relations worked out once per state of the case and kept in memory, so that screens answer soon.
+
+They live in an attached in-memory database that every cursor of the connection sees and that is
+gone when the case is closed; nothing of them is evidence or reaches the disk.  Where a relation is
+not kept (the command line reads once and leaves), its SQL runs as it stands and gives the same
+rows.  Whoever keeps relations drops them before anything but a review changes the case.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import duckdb
+
+_ROOM = "kept"
+
+
+def open_room(con: duckdb.DuckDBPyConnection) -> None:
+    """Attach the memory in which relations are kept; every cursor of the connection sees it."""
+    con.execute(f"ATTACH IF NOT EXISTS ':memory:' AS {_ROOM}")
+
+
+def keep(con: duckdb.DuckDBPyConnection, name: str, sql: str, **values: str) -> None:
+    """Work a relation out and keep it; one that is kept already stays."""
+    con.execute(f"CREATE TABLE IF NOT EXISTS {_ROOM}.{name} AS {sql}", values or None)
+
+
+def is_kept(con: duckdb.DuckDBPyConnection, name: str) -> bool:
+    """True where a relation of that name is kept."""
+    import duckdb
+
+    try:
+        con.execute(f"SELECT 1 FROM {_ROOM}.{name} LIMIT 0")
+    except duckdb.CatalogException:
+        return False
+    return True
+
+
+def kept(con: duckdb.DuckDBPyConnection, name: str, sql: str) -> str:
+    """Return the kept relation where there is one, else the SQL that yields the same rows."""
+    return f"SELECT * FROM {_ROOM}.{name}" if is_kept(con, name) else sql
+
+
+def drop_all(con: duckdb.DuckDBPyConnection) -> None:
+    """Forget every relation, because the case is about to change."""
+    names = con.execute(
+        "SELECT table_name FROM duckdb_tables() WHERE database_name = ? ORDER BY 1", [_ROOM]
+    ).fetchall()
+    for (name,) in names:
+        con.execute(f"DROP TABLE IF EXISTS {_ROOM}.{name}")
+
+
+def drop_like(con: duckdb.DuckDBPyConnection, start: str, but: str) -> None:
+    """Forget the relations whose name begins so, but one."""
+    names = con.execute(
+        "SELECT table_name FROM duckdb_tables() WHERE database_name = ?"
+        " AND starts_with(table_name, ?) AND table_name <> ? ORDER BY 1",
+        [_ROOM, start, but],
+    ).fetchall()
+    for (name,) in names:
+        con.execute(f"DROP TABLE IF EXISTS {_ROOM}.{name}")
+
+
+def named_for(start: str, *parts: str) -> str:
+    """Name a relation that belongs to something logged, whose own name may hold anything."""
+    digest = hashlib.sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{start}_{digest[:24]}"
+
+
+def bodies(con: duckdb.DuckDBPyConnection, text_ids: Sequence[str]) -> dict[str, str]:
+    """Return texts by their ids, without joining the whole table of texts.
+
+    Where places of texts are kept (``text_at`` and ``text_of_*``: text_id, place), only those rows
+    are read.
+    """
+    wanted = sorted(set(text_ids))
+    if not wanted:
+        return {}
+    found: dict[str, str] = {}
+    for name in _places(con):
+        rows = con.execute(
+            f"SELECT place FROM {_ROOM}.{name} WHERE text_id IN (SELECT unnest($ids))",
+            {"ids": [text_id for text_id in wanted if text_id not in found]},
+        ).fetchall()
+        for (place,) in rows:
+            row = con.execute("SELECT text_id, body FROM text WHERE rowid = ?", [place]).fetchone()
+            if row is not None:
+                found[str(row[0])] = str(row[1])
+        if len(found) == len(wanted):
+            return found
+    rest = [text_id for text_id in wanted if text_id not in found]
+    rows = con.execute(
+        "SELECT text_id, body FROM text WHERE text_id IN (SELECT unnest($ids)) ORDER BY text_id",
+        {"ids": rest},
+    ).fetchall()
+    return found | {str(text_id): str(body) for text_id, body in rows}
+
+
+def _places(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """Names of the kept relations that say where texts lie."""
+    rows = con.execute(
+        "SELECT table_name FROM duckdb_tables() WHERE database_name = ?"
+        " AND starts_with(table_name, 'text_') ORDER BY table_name DESC",
+        [_ROOM],
+    ).fetchall()
+    return [str(name) for (name,) in rows]
