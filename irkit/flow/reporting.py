@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,6 +115,42 @@ def sign(
             "see what differs: irkit verify PACKET",
         )
     return sign_packet(pdf, key, passphrase, reason=reason, case=case)
+
+
+def draft_pages(case: Case, phase: Phase) -> tuple[list[str], list[dict[str, str]]]:
+    """Draw a phase's packet for looking at; nothing is frozen, no custody is written.
+
+    Args:
+        case: the case, or a read-only view of it on a connection of its own.
+        phase: the phase whose packet is drawn.
+
+    Returns:
+        The text of each page in the page's layout, and what changed since the packet before:
+        rows of ``label``, ``before`` and ``now``.
+
+    Raises:
+        PacketIncomplete: mandatory facts of the phase are missing.
+    """
+    import tempfile
+
+    from pypdf import PdfReader
+
+    from irkit.packet import build_packet
+    from irkit.playbook.facts import facts_from_case
+
+    quiet = Case(case.path, case.settings, case.con, writable=False, clock=case.clock)
+    with tempfile.TemporaryDirectory(prefix="irkit-") as scratch:
+        known = facts_from_case(quiet)
+        built = build_packet(quiet, phase=phase, facts=known, out=Path(scratch))
+        with built.pdf.open("rb") as file:
+            pages = [
+                page.extract_text(extraction_mode="layout") or "" for page in PdfReader(file).pages
+            ]
+        changes = json.loads(built.json.read_bytes()).get("changes") or []
+    rows = [
+        {name: str(row.get(name) or "") for name in ("label", "before", "now")} for row in changes
+    ]
+    return pages, rows
 
 
 def contain(case: Case, out: Path) -> list[Path]:

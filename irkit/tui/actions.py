@@ -253,6 +253,13 @@ ACTIONS: tuple[Action, ...] = (
         "preview", ("v",), "Preview", "Preview the notification as text", ("notification",), True
     ),
     Action(
+        "pages",
+        ("V",),
+        "Pages",
+        "Draw the packet's pages, with what changed since the last packet",
+        ("notification",),
+    ),
+    Action(
         "packet", ("b",), "Build packet", "Build the notification packet", ("notification",), True
     ),
     # Evidence and quarantine

@@ -83,6 +83,12 @@ class Verbs:
 
         return flow.notify(case, out, phase=phase, facts=facts)
 
+    def pages(self, case: Case, phase: Phase) -> tuple[list[str], list[dict[str, str]]]:
+        """Draw the packet for looking at: text of its pages, and what changed since the last."""
+        from irkit import flow
+
+        return flow.draft_pages(case, phase)
+
     def contain(self, case: Case, out: Path) -> Any:
         """Write containment rules."""
         from irkit import flow

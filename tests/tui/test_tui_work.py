@@ -226,6 +226,7 @@ async def test_logs_are_chosen_looked_at_and_added(empty, make_app, tmp_path, mo
         assert "openai" in text and "key-1" not in text, "how it is read, without names of keys"
         assert empty.rows("SELECT count(*) FROM evidence_source") == [(0,)]
         app.screen.query_one("#path", Input).focus()
+        await settle(pilot)
         await write(pilot, str(tmp_path / "nowhere"))
         await press(pilot, "enter")
         assert "no such file" in shown(app)

@@ -16,7 +16,12 @@ NAP = 0.012
 
 
 def _busy(pilot: Pilot[None]) -> list[Worker]:
-    return [w for w in pilot.app.workers if w.group != "job" and not w.is_finished]
+    # The directory tree has a loader that waits for work as long as the tree is there.
+    return [
+        w
+        for w in pilot.app.workers
+        if w.group != "job" and w.name != "_loader" and not w.is_finished
+    ]
 
 
 async def settle(pilot: Pilot[None]) -> None:

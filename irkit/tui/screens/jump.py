@@ -39,7 +39,7 @@ def targets(screen: Screen[object]) -> list[Target]:
     except NoMatches:
         tabs = []
     found = [
-        Target(str(getattr(tab, "digit", "")), tab.region.offset, tab, True)
+        Target(str(getattr(tab, "digit", "")), tab.content_region.offset, tab, True)
         for tab in tabs
         if tab.display and tab.size.width
     ]
@@ -70,7 +70,9 @@ class JumpScreen(ModalScreen[Target | None]):
     def compose(self) -> ComposeResult:
         """Lay out one label per target, and one line that says what to do."""
         for target in self.found:
-            label = Static(Content(f" {target.label} "), classes="jump-label", markup=False)
+            # A tab shows its digit anyway; a wider label would hide its name.
+            words = target.label if target.is_tab else f" {target.label} "
+            label = Static(Content(words), classes="jump-label", markup=False)
             label.styles.offset = (target.at.x, target.at.y)
             yield label
         yield Static(Content("Type a label to go there · esc stays"), id="jump-words", markup=False)

@@ -283,6 +283,24 @@ class NotificationScreen(CaseScreen):
             )
         )
 
+    def action_pages(self) -> None:
+        """Draw the packet's pages as they would be built now; nothing is kept."""
+        phase, verbs = self.phase, self.irkit.verbs
+        self.notify("Drawing the pages…", markup=False, timeout=4)
+        self.fetch_case("pages", lambda case: (phase, *verbs.pages(case, phase)))
+
+    def show_pages(self, data: tuple[Phase, list[str], list[dict[str, str]]]) -> None:
+        """Show what changed, then the pages."""
+        phase, pages, changes = data
+        self.app.push_screen(
+            TextDialog(
+                f"Pages of the {phase.value} packet",
+                pages_text(pages, changes),
+                detail="Drawn for looking at: nothing was written, signed or logged.",
+                read_only=True,
+            )
+        )
+
     def action_packet(self) -> None:
         """Build the packet."""
         if self.form is not None and self.form.missing:
@@ -294,6 +312,18 @@ class NotificationScreen(CaseScreen):
             self.action_missing()
             return
         self.irkit.start_packet(self.phase)
+
+
+def pages_text(pages: Sequence[str], changes: Sequence[dict[str, str]]) -> str:
+    """Write what changed since the packet before, then every page under its number."""
+    out = ["CHANGED SINCE THE PACKET BEFORE", ""]
+    for row in changes:
+        out += [f"  {row['label']}", f"    before: {row['before']}", f"    now:    {row['now']}"]
+    if not changes:
+        out.append("  Nothing, or this is the first packet of the case.")
+    for number, page in enumerate(pages, 1):
+        out += ["", f"──── page {number} of {len(pages)} ────", page.rstrip()]
+    return "\n".join(out)
 
 
 def preview(data: FormData, phase: Phase) -> str:

@@ -17,7 +17,7 @@ from textual.widgets import Button, DirectoryTree, Input, Static
 
 from irkit.errors import IrkitError
 from irkit.tui.jobs import unexpected
-from irkit.tui.text import clean, line, plural
+from irkit.tui.text import clean, line, middle, plural
 from irkit.tui.widgets.words import Words
 
 #: Preview lines shown at most.
@@ -29,7 +29,12 @@ Preview = Callable[[Sequence[Path]], Sequence[str]]
 class _Tree(DirectoryTree):
     """Directories and files, without hidden ones."""
 
+    # Signs that every terminal font has.
+    ICON_NODE = "▸ "
+    ICON_NODE_EXPANDED = "▾ "
+    ICON_FILE = "· "
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("space", "screen.choose", "Choose", show=False),
         Binding("j", "cursor_down", "Down", show=False),
         Binding("k", "cursor_up", "Up", show=False),
         Binding("l,right", "open", "Open", show=False),
@@ -134,7 +139,7 @@ class PickDialog(ModalScreen[tuple[Path, ...] | None]):
             event.input.value = ""
             self._toggle(path)
         else:
-            self._problem(f"{line(path, 60)}: no such file or directory")
+            self._problem(f"{middle(str(path), 40)}: no such file or directory")
 
     def _toggle(self, path: Path) -> None:
         self._problem("")

@@ -7,6 +7,8 @@ from textual.events import Click
 from textual.widget import Widget
 from textual.widgets import Static
 
+from irkit.tui.actions import actions_for
+
 
 class Words(Static):
     """Content without markup.
@@ -63,9 +65,19 @@ class KeyBar(Widget, can_focus=False):
             if binding.show and binding.action not in seen:
                 shown = self.app.get_key_display(binding)
                 seen[binding.action] = (binding.key, shown, binding.description, active.enabled)
-        if tuple(seen.values()) != self.keys:
-            self.keys = tuple(seen.values())
+        # In the registry's order: a key of the person's own choice comes last otherwise.
+        order = self._order()
+        keys = tuple(seen[name] for name in sorted(seen, key=lambda name: order.get(name, -1)))
+        if keys != self.keys:
+            self.keys = keys
             self.refresh()
+
+    def _order(self) -> dict[str, int]:
+        keymap = getattr(self.app, "keymap", None)
+        if keymap is None:
+            return {}
+        place = str(getattr(self.screen, "PLACE", "app"))
+        return {action.id: at for at, action in enumerate(actions_for(place, keymap.actions))}
 
     def render(self) -> Content:
         """Draw as many keys as fit, and always the last two: help and commands."""
