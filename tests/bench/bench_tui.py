@@ -89,7 +89,8 @@ FILL = (
     " ELSE 'membership_inference' END AS technique,"
     " CASE WHEN hash(credential_id) % 40 = 0 THEN 'A' WHEN hash(credential_id) % 40 < 4 THEN 'B'"
     " ELSE 'C' END AS tier, 1 / (1 + hash(credential_id) % 9973)::DOUBLE AS p_value,"
-    " 'conformal' AS p_kind, 0.01 AS q_value, 1.0 AS score, min(event_time) + INTERVAL 1 DAY AS onset,"
+    " 'conformal' AS p_kind, 0.01 AS q_value, 1.0 AS score,"
+    " min(event_time) + INTERVAL 1 DAY AS onset,"
     " min(event_time) AS first_seen, max(event_time) AS last_seen, count(*) AS queries,"
     " 'bench' AS summary FROM query_record WHERE hash(credential_id) % 4 <> 3"
     " GROUP BY credential_id ORDER BY credential_id",
@@ -365,7 +366,7 @@ async def drive(case_path: Path, rounds: int) -> list[float]:
                 lambda table=table: table.selected_key, 4,
             )  # fmt: skip
             await many(
-                f"{name}: next 200 rows", "right_square_bracket",
+                f"{name}: next 100 rows", "right_square_bracket",
                 lambda table=table: table.offset_rows, 10,
             )  # fmt: skip
             await many(f"{name}: sort", "s", lambda table=table: table.sorted_by, 6)

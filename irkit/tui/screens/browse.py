@@ -21,7 +21,8 @@ from irkit.tui.text import line, number, plural
 from irkit.tui.widgets.tables import PagedTable
 from irkit.tui.widgets.words import Words
 
-PAGE = 200
+#: Rows drawn at once; more of them take longer to draw than a person takes for a key.
+PAGE = 100
 #: Pages kept at most, the shown one included.
 PAGES_AHEAD = 24
 
