@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: The pseudonymous schedule of the people.
 SCHEDULE = "subject_schedule.csv"
+#: What was seen of the actors, for those who defend other systems; nothing about the people.
+INDICATORS = "indicators.stix.json"
 
 
 def cells(text: str) -> str:
@@ -40,8 +42,10 @@ def annexes(case: Case, packet: Packet, digest: str) -> dict[str, str]:
         "form_fill.csv": form_csv(packet),
         **{f"form_{code}.md": text for code, text in authority_forms(packet).items()},
         "evidence_manifest.csv": evidence_csv(packet),
+        INDICATORS: indicators(case),
         SCHEDULE: schedule(case),
         **({"notice_processor.md": processor_notice(packet)} if _processor(packet) else {}),
+        **({"letter_hipaa.md": hipaa_letter(packet)} if _hipaa(packet) else {}),
     }
 
 
@@ -174,6 +178,70 @@ def _reading(packet: Packet, advice: Sequence[str]) -> str:
     return f"{average:.0f} words per sentence on average" + (
         "" if average <= 20 else " - shorten the measures and the advice"
     )
+
+
+def _hipaa(packet: Packet) -> bool:
+    return bool(packet.risk["hipaa_applies"] == "yes")
+
+
+def hipaa_letter(packet: Packet) -> str:
+    """Draft of the notice to individuals under HIPAA (45 CFR 164.404(c)(1)(A) to (E), (c)(2)).
+
+    The brackets are filled per person from the separate subject schedule, never in this file.
+    """
+    contact = [
+        _known(packet, "dpo.name", "[contact name]"),
+        _known(packet, "dpo.phone", "[toll-free telephone number]"),
+        _known(packet, "dpo.email", "[e-mail, web site or postal address]"),
+    ]
+    done = packet.summary["done"] or ["[what we are doing]"]
+    advice = packet.communication["advice"] or ["[what you can do]"]
+    lines = [
+        f"{_banner(packet)}# Notice about your health information",
+        "",
+        "Dear [name],",
+        "",
+        "## What happened",
+        "",
+        "Between "
+        f"{_known(packet, 'timeline.started_at', '[date of the breach]')} and "
+        f"{_known(packet, 'timeline.ended_at', '[end]')}, somebody asked a computer program of "
+        "ours questions that made it repeat parts of the texts it was built with. Those parts held "
+        "information about you. We discovered this on "
+        f"{_known(packet, 'clocks.discovered_at', '[date of discovery]')}.",
+        "",
+        "## What information was involved",
+        "",
+        "[kinds of information of this person, from the subject schedule]",
+        "",
+        "## What you can do",
+        "",
+        *[f"- {one_line(text)}" for text in advice],
+        "",
+        "## What we are doing",
+        "",
+        *[f"- {one_line(text)}" for text in done],
+        "",
+        "## For more information",
+        "",
+        ", ".join(contact),
+        "",
+        _known(packet, "controller.name", "[name of the organisation]"),
+        "",
+        "---",
+        "",
+        "By first-class mail, or by e-mail where the person agreed to it (45 CFR 164.404(d)), "
+        "without unreasonable delay and within 60 days of discovery. Keep it in plain language.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def indicators(case: Case) -> str:
+    """STIX 2.1 bundle of the actors, as ``irkit contain`` writes it."""
+    from irkit.playbook.stix import bundle
+
+    return json.dumps(bundle(case), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def _processor(packet: Packet) -> bool:

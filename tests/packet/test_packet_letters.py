@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from datetime import UTC, datetime
 from importlib import resources
@@ -93,3 +94,28 @@ def test_the_addressed_authority_gets_a_sheet_in_its_own_order(out):
     assert "(`subjects.count`)" in text
     assert "not yet known" in text
     assert "certainty: verified" in text
+
+
+def test_under_hipaa_people_get_a_notice_with_the_five_parts(tmp_path):
+    assert "[regimes]" not in FACTS
+    facts = FACTS + '\n[regimes]\nhipaa = "yes"\n'
+    (tmp_path / "facts.toml").write_text(facts, "utf-8")
+    with make_incident(tmp_path / "case.irkit") as case:
+        known = load_facts(tmp_path / "facts.toml", case)
+        build_packet(case, phase=Phase.PRELIMINARY, facts=known, out=tmp_path / "out")
+    text = (tmp_path / "out" / "letter_hipaa.md").read_text("utf-8")
+    assert [line for line in text.splitlines() if line.startswith("## ")] == [
+        "## What happened",
+        "## What information was involved",
+        "## What you can do",
+        "## What we are doing",
+        "## For more information",
+    ]
+    assert "We discovered this on" in text
+
+
+def test_the_notice_under_hipaa_is_left_out_elsewhere_and_indicators_are_there(out):
+    assert not (out / "letter_hipaa.md").exists()
+    bundle = json.loads((out / "indicators.stix.json").read_text("utf-8"))
+    assert bundle["type"] == "bundle"
+    assert {"identity", "report"} & {item["type"] for item in bundle["objects"]}
