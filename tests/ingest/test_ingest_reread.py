@@ -120,7 +120,7 @@ def test_command_reads_again_and_leaves_a_custody_entry(tmp_path):
     assert done.exit_code == 0
     assert json.loads(done.stdout)["read"] == 1
     left = json.loads(run(cli, ["quarantine", str(path), "--json"]).stdout)
-    assert [row["entry_no"] for row in left] == [3]
+    assert [row["entry_no"] for row in left["entries"]] == [3]
     with Case.open(path) as case:
         last = list(case.custody.entries())[-1]
         assert (last.action, last.detail["read"], last.detail["left"]) == (
