@@ -179,6 +179,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         "quiet", ("a",), "All actors", "Show or hide actors without findings", ("actors",), True
     ),
+    Action("compare", ("c",), "Compare", "Compare two actors: press it on each", ("actors",), True),
     # Replay
     Action("step(1)", ("right", "l"), "Step", "Step to the next query", ("replay",), True, "← →"),
     Action("step(-1)", ("left", "h"), "Back", "Step to the query before", ("replay",)),
@@ -186,6 +187,10 @@ ACTIONS: tuple[Action, ...] = (
     Action("faster", ("plus",), "Faster", "Play faster", ("replay",)),
     Action("slower", ("minus",), "Slower", "Play slower", ("replay",)),
     Action("onset", ("o",), "Onset", "Jump to the onset of the attack", ("replay",), True),
+    Action(
+        "end_of_activity", ("O",), "End", "Jump to the end of the attack's activity", ("replay",)
+    ),
+    Action("choose_detector", ("d",), "Detector", "Choose whose evidence is drawn", ("replay",)),
     Action(
         "next_leak", ("n",), "Next leak", "Jump to the next query that leaked", ("replay",), True
     ),

@@ -284,6 +284,8 @@ class IrkitApp(CaseWork):
         while len(self.screen_stack) > 2:
             self.pop_screen()
         if self.screen is not self.get_screen(name):
+            # What was revealed on a screen is masked on leaving it.
+            self.action_mask()
             self.switch_screen(name)
 
     def replay_actor(self, key: views.ActorKey, record_id: str | None = None) -> None:

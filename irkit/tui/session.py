@@ -303,6 +303,13 @@ class CaseSession:
         ]
         return max((math.ceil(seconds) for seconds in left), default=0)
 
+    def mask_others(self, ref: str) -> bool:
+        """Mask every item but one, because a person moved on; True where any was revealed."""
+        left = [name for name in self._reveals if name != ref]
+        for name in left:
+            del self._reveals[name]
+        return bool(left)
+
     def mask_all(self) -> None:
         """Mask every revealed item now."""
         self._reveals.clear()

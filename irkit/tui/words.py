@@ -10,7 +10,9 @@ from irkit.case.views import (
     DetectorRow,
     EvidenceMark,
     FindingDetail,
+    ItemRow,
     ObligationRow,
+    item_words,
 )
 from irkit.tui.text import clean, line, mask_addresses, number, p_value, stamp
 from irkit.tui.theme import DETECTOR, TIER
@@ -85,6 +87,18 @@ def finding_lines(finding: FindingDetail) -> Content:
             if low[:10] == high[:10]:
                 low, high = low[11:], high[11:]
             parts.append((f" (between {low} and {high})", "$muted"))
+    if finding.last_seen is not None and finding.end_high is not None:
+        parts.append((f"\nEnd of activity {stamp(finding.last_seen)}", ""))
+        parts.append(
+            (f" (between {stamp(finding.end_low)} and {stamp(finding.end_high)})", "$muted")
+        )
+    if len(finding.stretches) > 1:
+        listed = "; ".join(
+            f"{stamp(one.first)} to {stamp(one.last)} ({number(one.queries)})"
+            for one in finding.stretches[:4]
+        )
+        more = ", …" if len(finding.stretches) > 4 else ""
+        parts.append((f"\nWith pauses, {len(finding.stretches)} stretches: {listed}{more}", ""))
     if finding.runner_up:
         parts.append((f"\nSecond guess: {technique(finding.runner_up)}", "$muted"))
     return Content.assemble(*parts)
@@ -136,6 +150,17 @@ def mark_lines(marks: tuple[EvidenceMark, ...]) -> Content:
             )
         )
     return Content("\n").join(parts)
+
+
+def item_content(item: ItemRow) -> Content:
+    """Draw one row of a prediction call: what came back, a bar per class, no feature's value."""
+    lines = [Content.styled(line(item_words(item)), "bold")]
+    for name, chance in item.scores:
+        bar = "█" * max(1, round(chance * 20))
+        lines.append(
+            Content.assemble((f"  {line(name, 16):<16} ", ""), (bar, "$primary"), f" {chance:.3f}")
+        )
+    return Content("\n").join(lines)
 
 
 def rule_words(row: DeadlineRow | ObligationRow) -> str:

@@ -12,10 +12,12 @@ from textual.content import Content
 from textual.widgets import Input
 
 from irkit.case import views
+from irkit.model import UnitKind
 from irkit.tui.actions import bindings
 from irkit.tui.screens.browse import Browse, BrowseScreen
-from irkit.tui.text import line, middle, number, p_value, short_stamp, stamp
+from irkit.tui.text import line, number, p_value, short_stamp, stamp
 from irkit.tui.theme import TIER
+from irkit.tui.widgets.dialogs import TextDialog
 from irkit.tui.widgets.tables import Cell, PagedTable, TableColumn
 from irkit.tui.widgets.words import Words
 from irkit.tui.words import KIND, actor_title, finding_lines, technique
@@ -61,6 +63,7 @@ class ActorsScreen(BrowseScreen):
         super().__init__()
         self.start_browsing(views.actor_columns(), "tier")
         self.quiet = False
+        self._first: views.ActorKey | None = None
 
     def body(self) -> ComposeResult:
         """Lay out table and detail."""
@@ -123,21 +126,27 @@ class ActorsScreen(BrowseScreen):
         if row is None:
             return
         self.query_one("#detail", VerticalScroll).border_title = line(actor_title(row), 60)
-        self.fetch("detail", lambda con: (row, views.actor_findings(con, row.key)))
+        together = row.key.kind is UnitKind.CAMPAIGN
 
-    def show_detail(self, data: tuple[views.ActorRow, tuple[views.FindingDetail, ...]]) -> None:
-        """Draw the findings of the actor under the cursor."""
-        row, findings = data
+        def query(con: duckdb.DuckDBPyConnection) -> Any:
+            found = views.campaign(con, row.key.unit) if together else None
+            return row, views.actor_findings(con, row.key), found
+
+        self.fetch("detail", query)
+
+    def show_detail(
+        self,
+        data: tuple[views.ActorRow, tuple[views.FindingDetail, ...], views.CampaignView | None],
+    ) -> None:
+        """Draw the findings of the actor under the cursor, and who acts together."""
+        row, findings, together = data
         parts = [finding_lines(finding) for finding in findings]
         if not parts:
             parts.append(Content.styled("Nothing was found on this actor.", "$muted"))
         seen = f"Seen {stamp(row.first_seen)} to {stamp(row.last_seen)}"
         parts.append(Content.styled(seen, "$muted"))
-        members = findings[0].members if findings else ()
-        if members:
-            shown = ", ".join(middle(member, 30) for member in members[:12])
-            more = f" and {len(members) - 12} more" if len(members) > 12 else ""
-            parts.append(Content(f"Members: {shown}{more}"))
+        if together is not None:
+            parts.append(Content("\n".join(["", *views.campaign_lines(together)])))
         self.query_one("#detail-text", Words).say(Content("\n").join(parts))
 
     @on(PagedTable.Opened)
@@ -151,6 +160,31 @@ class ActorsScreen(BrowseScreen):
         row = self.query_one("#actors", PagedTable).selected
         if row is not None:
             self.irkit.replay_actor(row.key)
+
+    def action_compare(self) -> None:
+        """Keep this actor, then set another one beside it."""
+        row = self.query_one("#actors", PagedTable).selected
+        if row is None:
+            return
+        first, self._first = self._first, None
+        if first is None or first == row.key:
+            self._first = row.key
+            self.notify(
+                f"{line(row.key.unit, 40)}: now c on the actor to compare it with", markup=False
+            )
+            return
+        key = row.key
+        self.fetch("comparison", lambda con: views.compare(con, first, key))
+
+    def show_comparison(self, found: views.Comparison) -> None:
+        """Show two actors side by side."""
+        self.app.push_screen(
+            TextDialog(
+                "Two actors side by side",
+                "\n".join(views.comparison_lines(found)),
+                read_only=True,
+            )
+        )
 
     def action_quiet(self) -> None:
         """Show or hide actors on whom nothing was found."""

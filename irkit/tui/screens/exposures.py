@@ -242,6 +242,8 @@ class ExposuresScreen(Reviewing):
             return
         row = self.query_one("#exposures", PagedTable).selected
         if row is not None:
+            if self.session.mask_others(row.exposure_id):
+                self.refresh_chrome()
             self.fetch("detail", lambda con: views.exposure_detail(con, row.exposure_id))
 
     # -- detail -------------------------------------------------------------------------------

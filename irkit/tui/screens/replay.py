@@ -21,12 +21,15 @@ from irkit.tui.actions import bindings
 from irkit.tui.screens.base import CaseScreen
 from irkit.tui.text import line, middle, number, p_value, plural, short_stamp, stamp
 from irkit.tui.widgets.charts import EvidenceCurve, logprob_plot
+from irkit.tui.widgets.dialogs import ChooseDialog
 from irkit.tui.widgets.marked import marked
 from irkit.tui.widgets.words import Words
 from irkit.tui.words import (
     KIND,
+    detector,
     detector_lines,
     finding_lines,
+    item_content,
     mark_lines,
     technique,
     tier_content,
@@ -73,6 +76,8 @@ class ReplayScreen(CaseScreen):
         self.rows: dict[int, views.SequenceRow] = {}
         self.detail: views.RecordDetail | None = None
         self.findings: tuple[views.FindingDetail, ...] = ()
+        self.detectors: tuple[str, ...] = ()
+        self.detector: str | None = None
         self.speed = 1
         self.history = False
         #: Calls read ahead of the steps, by record.
@@ -120,7 +125,7 @@ class ReplayScreen(CaseScreen):
         if key == self.key and record_id is None:
             return
         self.key, self.summary, self.detail = key, None, None
-        self.rows, self.findings = {}, ()
+        self.rows, self.findings, self.detector = {}, (), None
         self._want_record = record_id
         if self.is_mounted:
             self.playing = False
@@ -134,7 +139,7 @@ class ReplayScreen(CaseScreen):
             self.fetch("default", lambda con: views.actors(con, limit=1))
             return
         points = max(60, self.app.size.width)
-        wanted = self._want_record
+        wanted, chosen = self._want_record, self.detector
         session = self.session
         self._near.clear()
 
@@ -144,11 +149,12 @@ class ReplayScreen(CaseScreen):
             findings = views.actor_findings(con, key)
             return (
                 views.sequence_summary(con, key),
-                views.evidence_curve(con, key, points=points),
+                views.evidence_curve(con, key, points=points, detector=chosen),
                 findings,
                 views.detectors(con, key),
                 None if wanted is None else views.position_of(con, key, wanted),
                 tell(case, findings[0].finding_id) if findings else [],
+                views.curve_detectors(con, key),
             )
 
         self.fetch_case("actor", query)
@@ -169,7 +175,7 @@ class ReplayScreen(CaseScreen):
 
     def show_actor(self, data: tuple[Any, ...]) -> None:
         """Draw curve and reasons, and go to the landmark asked for."""
-        summary, curve, findings, results, at, sentences = data
+        summary, curve, findings, results, at, sentences, self.detectors = data
         first_time = self.summary is None
         self.summary, self.findings = summary, findings
         widget = self.query_one(EvidenceCurve)
@@ -297,13 +303,16 @@ class ReplayScreen(CaseScreen):
         box = self.query_one("#curve-box")
         onset = summary.onset_position
         words = "no onset" if onset is None else f"┃ onset at query {number(onset + 1)}"
-        box.border_title = (
-            f"Evidence so far · {words} · ■ leaks {len(summary.leak_positions)} · ▲ you"
-        )
+        if summary.end_position is not None:
+            words += f", end at {number(summary.end_position + 1)}"
+        title = "Evidence so far" if self.detector is None else detector(self.detector)
+        box.border_title = f"{title} · {words} · ■ leaks {len(summary.leak_positions)} · ▲ you"
 
     def show_record(self, detail: views.RecordDetail | None) -> None:
-        """Draw one call."""
+        """Draw one call; another one that was revealed is masked again."""
         self.detail = detail
+        if detail is not None and self.session.mask_others(detail.record_id):
+            self.refresh_chrome()
         self._draw_record()
 
     def masks_changed(self) -> None:
@@ -334,6 +343,9 @@ class ReplayScreen(CaseScreen):
             parts.append(
                 marked(response.body, response.spans, revealed=revealed, hide=hide, focus=first)
             )
+        parts += [item_content(item) for item in detail.items]
+        if detail.item_count > len(detail.items):
+            parts.append(Content.styled(f"{number(detail.item_count)} rows in all", "$muted"))
         if not detail.responses:
             parts.append(Content.styled(_no_text("response", detail.content_state), "$muted"))
         self.query_one("#text-body", Words).say(Content("\n").join(parts))
@@ -416,6 +428,30 @@ class ReplayScreen(CaseScreen):
             self.notify("No onset is known for this actor.", markup=False)
         else:
             self._go(self.summary.onset_position)
+
+    def action_end_of_activity(self) -> None:
+        """Jump to the last query of the behaviour."""
+        if self.summary is None or self.summary.end_position is None:
+            self.notify("No end of activity is known for this actor.", markup=False)
+        else:
+            self._go(self.summary.end_position)
+
+    def action_choose_detector(self) -> None:
+        """Draw the evidence of one detector alone, or of all together."""
+
+        def answered(name: str | None) -> None:
+            if name is not None:
+                self.detector = name or None
+                self.reload()
+
+        if not self.detectors:
+            self.notify("No detector saw anything in these queries.", markup=False)
+            return
+        options = [("", "all detectors together")]
+        options += [(name, detector(name)) for name in self.detectors]
+        self.app.push_screen(
+            ChooseDialog("Evidence of which detector?", options, self.detector or ""), answered
+        )
 
     def action_next_leak(self) -> None:
         """Jump to the next query that leaked."""
