@@ -60,7 +60,7 @@ def test_two_keys_can_change_places() -> None:
         ({"replay": {"next_leak": "ctrl+q"}}, "needed for every screen"),
         ({"replay": {"next_leak": "o"}}, "'o' already means onset on replay"),
         ({"replay": {"next_leak": "1"}}, "already means go_overview everywhere"),
-        ({"everywhere": {"help": "c"}}, "already means confirm on exposures"),
+        ({"everywhere": {"help": "c"}}, "already means compare on actors"),
         ({"exposures": {"confirm": "f2", "reject": "f2"}}, "already means confirm"),
         ({"replay": 3}, "a table is expected"),
     ],
