@@ -39,6 +39,8 @@ _PARTS = 4
 #: Bins of the margin histogram.
 _BINS = 10
 _ROWS = 1 << 18
+#: Rows of a block that stays in the processor's cache: half a megabyte of sums.
+_BLOCK = 1 << 11
 _SHIFT = {
     Technique.MODEL_EXTRACTION: 2.0,
     Technique.MEMBERSHIP_INFERENCE: 1.0,
@@ -185,6 +187,33 @@ def _means(
     return out / np.maximum(counts, 1)[:, None], counts
 
 
+def _exact_means(
+    values: NDArray[np.float16], windows: Windows, parts: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return what :func:`_means` returns, for half-precision values that are at most one.
+
+    These are multiples of 2**-24, so double sums of up to 2**29 of them are exact in any order:
+    each part is summed by itself, in blocks that stay in the processor's cache, at a tenth of the
+    cost of running sums.
+    """
+    cuts = windows.bounds[:-1, None] + windows.sizes[:, None] * np.arange(parts + 1) // parts
+    counts = np.diff(cuts, axis=1).reshape(-1)
+    out = np.zeros((len(counts), values.shape[1]))
+    # Consecutive windows; one that is larger than a block is a block of its own.
+    blocks = np.unique(
+        np.searchsorted(windows.bounds, np.arange(0, max(1, int(windows.bounds[-1])), _BLOCK))
+    )
+    for first, last in zip(blocks, np.append(blocks[1:], len(windows)), strict=True):
+        low, high = windows.bounds[first], windows.bounds[last]
+        filled = np.flatnonzero(counts[first * parts : last * parts])
+        if high <= low:
+            continue
+        taken = values[windows.rows[low:high]].astype(np.float64)
+        begin = cuts[first:last, :-1].reshape(-1)[filled] - low
+        out[first * parts + filled] = np.add.reduceat(taken, begin, axis=0)
+    return out / np.maximum(counts, 1)[:, None], counts
+
+
 def _discrepancy(fourier: NDArray[np.float32], windows: Windows) -> NDArray[np.float64]:
     """Largest mean discrepancy of the whole window and of its quarters, in standard units."""
     part, counts = _means(fourier, windows, _PARTS)
@@ -231,7 +260,7 @@ def _change(log: Features, windows: Windows) -> NDArray[np.float64]:
     """Largest distance between the subject of a quarter of the window and of the rest."""
     if not len(windows) or not log.has_prompts.any():
         return np.zeros(len(windows))
-    part, counts = _means(log.prompt("sketch"), windows, _PARTS)
+    part, counts = _exact_means(log.prompt("sketch"), windows, _PARTS)
     quarters = part.reshape(len(windows), _PARTS, -1)
     weight = counts.reshape(len(windows), _PARTS).astype(np.float64)
     total = (quarters * weight[:, :, None]).sum(1)

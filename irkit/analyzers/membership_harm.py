@@ -10,13 +10,12 @@ et al. 2021), and target minus its paraphrases (Mattern et al. 2023, Fu et al. 2
 from __future__ import annotations
 
 import json
-import zlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from irkit.analyzers.membership_probes import COVER, Probes, candidates
 from irkit.analyzers.membership_stats import (
     PrivacyCheck,
     at_rate,
@@ -39,34 +38,9 @@ I64 = NDArray[np.int64]
 LEAST = 10
 #: Balanced accuracy above which a model is not to be released (release-gate policy).
 GATE = 0.6
-#: Share of a prompt that a training record must cover for the prompt to be that record.
-_COVER = 0.8
-#: Share of candidates in groups of paraphrases from which the attack is a paired one.
-_PAIRED = 0.6
-#: Distinct texts read for compression and for the middle of a group.
-_TEXTS = 20_000
 #: Members named in a report.
 _NAMED = 500
-_GROUP = 64
 
-_PROBES = """
-SELECT r.record_id, r.prompt_text_id AS text_id,
-  list_avg(l.token_logprobs) AS mean, list_sum(l.token_logprobs) AS total,
-  list_avg(list_sort(list_filter(l.token_logprobs, x -> x IS NOT NULL))[
-    1:greatest(1, CAST(ceil(0.2 * len(list_filter(l.token_logprobs, x -> x IS NOT NULL)))
-    AS BIGINT))]) AS lowest
-FROM query_record r JOIN query_logprob l USING (record_id)
-WHERE r.duplicate_of IS NULL AND r.prompt_text_id IS NOT NULL AND {who}
-ORDER BY r.event_time NULLS LAST, r.source_id, r.entry_no, r.sub_no
-"""
-_WHO = {
-    UnitKind.CREDENTIAL: "list_contains(?, r.credential_id)",
-    UnitKind.SOURCE_IP: "list_contains(?, r.client_ip)",
-    UnitKind.SESSION: "r.record_id IN (SELECT record_id FROM record_session"
-    " WHERE list_contains(?, session_key))",
-    UnitKind.CAMPAIGN: "EXISTS (SELECT 1 FROM (SELECT unnest(?) AS name) m WHERE name ="
-    " coalesce(r.credential_id, 'source_ip:' || r.client_ip))",
-}
 _NAMES = {
     "loss": "mean log-probability",
     "min_k": "lowest fifth of the log-probabilities",
@@ -77,25 +51,6 @@ NON_MEMBERS = (
     "score calls of the same actor on texts that are certainly not in the training data; or the"
     " model itself, to score held-out records of the same kind"
 )
-
-
-@dataclass(slots=True)
-class Probes:
-    """Candidates of one actor: scores per statistic, and whether each is a member.
-
-    Attributes:
-        records: record id of each candidate (of a group: of its middle).
-        texts: its text.
-        member: 1 member, 0 not, -1 cannot be told.
-        scores: per statistic, one score per candidate; higher means more member-like.
-        form: statistic that the calls were made for.
-    """
-
-    records: list[str]
-    texts: list[str]
-    member: NDArray[np.int8]
-    scores: dict[str, F64]
-    form: str
 
 
 def measure(
@@ -117,10 +72,11 @@ def measure(
     harm: list[tuple[str, str]] = []
     guesses: list[pl.DataFrame] = []
     said: dict[str, str] = {}
-    for row in findings.iter_rows(named=True):
-        if row["technique"] != Technique.MEMBERSHIP_INFERENCE.value:
-            continue
-        probes = _probes(case, log, UnitKind(row["unit_kind"]), row["unit"], row["members"] or [])
+    rows = findings.filter(pl.col("technique") == Technique.MEMBERSHIP_INFERENCE.value)
+    actors = [
+        (UnitKind(kind), str(unit)) for kind, unit in rows.select("unit_kind", "unit").iter_rows()
+    ]
+    for row, probes in zip(rows.iter_rows(named=True), candidates(case, log, actors), strict=True):
         detail = _judge(case, probes, log.has_corpus)
         names = _documents(case, probes) if detail["status"] == "measured" else {}
         if names:
@@ -150,105 +106,6 @@ def _frame(rows: list[tuple[str, str]], names: tuple[str, ...]) -> pl.DataFrame:
     import polars as pl
 
     return pl.DataFrame(rows, dict.fromkeys(names, pl.String), orient="row")
-
-
-# -- candidates ---------------------------------------------------------------------------------
-
-
-def _probes(case: Case, log: Features, kind: UnitKind, unit: str, members: list[str]) -> Probes:
-    names = members or [unit]
-    frame = case.frame(_PROBES.format(who=_WHO[kind]), [names])
-    place = _places(log, frame)
-    usable = np.isfinite(frame["mean"].fill_null(np.nan).to_numpy()) & (place >= 0)
-    usable[usable] &= log.score_only[place[usable]] >= 0.5
-    frame = frame.filter(usable).with_columns(place=place[usable])
-    # The answer to a repeated question teaches nothing new.
-    frame = frame.unique("text_id", keep="first", maintain_order=True)
-    place = frame["place"].to_numpy()
-    label = _labels(log, place)
-    scores = {
-        "loss": frame["mean"].to_numpy().astype(np.float64),
-        "min_k": frame["lowest"].to_numpy().astype(np.float64),
-    }
-    texts = frame["text_id"].to_list()
-    records = frame["record_id"].to_list()
-    bodies = _bodies(case, texts)
-    if bodies:
-        size = [len(zlib.compress(bodies[t].encode("utf-8", "surrogatepass"))) for t in texts]
-        scores["zlib"] = frame["total"].to_numpy() / np.maximum(np.asarray(size, np.float64), 1.0)
-    group = log.prompt("variants")[place] if len(place) else np.zeros(0, np.uint64)
-    inside = _in_groups(group)
-    if len(place) and inside.mean() >= _PAIRED and bodies:
-        return _paired(records, texts, label, scores, group, inside, bodies)
-    return Probes(records, texts, label, scores, "loss")
-
-
-def _places(log: Features, frame: pl.DataFrame) -> I64:
-    """Position of each record in the features; -1 for records left out of them."""
-    import polars as pl
-
-    known = pl.DataFrame({"record_id": log.log.record_id}).with_row_index("place")
-    found = frame.select("record_id").join(
-        known.with_columns(pl.col("place").cast(pl.Int64)),
-        on="record_id", how="left", maintain_order="left",
-    )  # fmt: skip
-    return found["place"].fill_null(-1).to_numpy().astype(np.int64)
-
-
-def _labels(log: Features, place: I64) -> NDArray[np.int8]:
-    if not log.has_corpus or not len(place):
-        return np.full(len(place), -1, np.int8)
-    found = log.membership
-    tokens, cover = found["tokens"][place], found["cover"][place]
-    whole = found["whole"][place].astype(np.bool_)
-    hit = whole | (tokens >= 25)
-    label = np.where(whole | (hit & (cover >= _COVER)), 1, np.where(hit, -1, 0))
-    return label.astype(np.int8)
-
-
-def _bodies(case: Case, texts: list[str]) -> dict[str, str]:
-    if not texts or len(texts) > _TEXTS:
-        return {}
-    rows = case.rows("SELECT text_id, body FROM text WHERE text_id IN (SELECT unnest(?))", [texts])
-    return {str(key): str(body) for key, body in rows}
-
-
-def _in_groups(group: NDArray[Any]) -> NDArray[np.bool_]:
-    values, inverse, size = np.unique(group, return_inverse=True, return_counts=True)
-    large: NDArray[np.bool_] = (size[inverse] >= 3) & (values[inverse] != 0)
-    return large
-
-
-def _paired(
-    records: list[str],
-    texts: list[str],
-    label: NDArray[np.int8],
-    scores: dict[str, F64],
-    group: NDArray[Any],
-    inside: NDArray[np.bool_],
-    bodies: dict[str, str],
-) -> Probes:
-    """One candidate per group: its middle text against the others.
-
-    A paraphrase differs from the original in some words and from another paraphrase in about twice
-    as many, so the original is the text that is most like all others; whether it is a member plays
-    no part in choosing it.
-    """
-    middles: list[int] = []
-    gaps: list[float] = []
-    for name in np.unique(group[inside]):
-        rows = np.flatnonzero(group == name)[:_GROUP]
-        words = [set(bodies[texts[i]].split()) for i in rows.tolist()]
-        alike = [sum(len(a & b) / max(1, len(a | b)) for b in words if b is not a) for a in words]
-        middle = int(rows[int(np.argmax(alike))])
-        rest = rows[rows != middle]
-        middles.append(middle)
-        gaps.append(float(scores["loss"][middle] - scores["loss"][rest].mean()))
-    index = np.asarray(middles, np.int64)
-    every = {"paired": np.asarray(gaps), **{k: v[index] for k, v in scores.items()}}
-    return Probes(
-        [records[i] for i in middles], [texts[i] for i in middles], label[index], every, "paired"
-    )
 
 
 def _documents(case: Case, probes: Probes) -> dict[str, str]:
@@ -301,7 +158,7 @@ def _judge(case: Case, probes: Probes, has_corpus: bool) -> dict[str, Any]:
         "non_members": others,
         "unsure": int((probes.member < 0).sum()),
         "method": "the actor's own calls only; a member is a prompt that a training record covers"
-        f" by {_COVER:.0%} or more, no member one that shares no 25 tokens with the corpus",
+        f" by {COVER:.0%} or more, no member one that shares no 25 tokens with the corpus",
     }
     reason = ""
     if not probes.records:

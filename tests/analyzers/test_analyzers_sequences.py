@@ -9,9 +9,11 @@ import polars as pl
 import pytest
 from analyzers_sim import START, Sim, chat, chatter, new_case
 
+from irkit.analyzers.d09_input_distribution_shift import _exact_means, _means
 from irkit.analyzers.sequences import (
     BUCKETS,
     Units,
+    Windows,
     baseline_windows,
     load_log,
     tiled_windows,
@@ -143,3 +145,20 @@ def test_order_is_by_time_inside_a_partition(log):
     assert START + timedelta(seconds=1)
     inside = log.part[1:] == log.part[:-1]
     assert (np.diff(log.time)[inside] >= 0).all()
+
+
+def test_sums_of_half_precision_values_are_the_same_in_any_order():
+    rng = np.random.default_rng(11)
+    values = rng.uniform(-1, 1, (9000, 4)).astype(np.float16)
+    sizes = np.concatenate([[0, 1, 3, 4, 5000], rng.integers(2, 90, 200), [0]])
+    rows = np.concatenate([np.sort(rng.permutation(9000)[:size]) for size in sizes])
+    bounds = np.append(0, np.cumsum(sizes))
+    owner = np.repeat(np.arange(len(sizes)), sizes)
+    windows = Windows(np.arange(len(sizes)), sizes, bounds, rows.astype(np.int64), owner)
+    mean, count = _exact_means(values, windows, 4)
+    expected, parts = _means(values, windows, 4)
+    assert np.array_equal(mean, expected)
+    assert np.array_equal(count, parts)
+    assert count.sum() == sizes.sum()
+    nothing = Windows(np.arange(2), sizes[:0], np.zeros(3, np.int64), rows[:0], owner[:0])
+    assert not _exact_means(values, nothing, 4)[0].any()
