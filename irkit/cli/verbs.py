@@ -106,7 +106,7 @@ def preserve(
     from irkit import flow
 
     if dry_run:
-        previews = flow.preview(list(logs), mapping=mapping)
+        previews = flow.preview(list(logs), mapping=mapping, case=case_path)
         session.emit([plain(p) for p in previews], "\n".join(preview_text(p) for p in previews))
         return
     reading_logs = writing(session, case_path, sharing=True)

@@ -23,11 +23,13 @@ class PreserveResult:
     unknown_format: int
 
 
-def preview(paths: Sequence[Path], *, mapping: Path | None = None) -> list[FilePreview]:
-    """Say how each file would be read, without writing anything."""
+def preview(
+    paths: Sequence[Path], *, mapping: Path | None = None, case: Path | None = None
+) -> list[FilePreview]:
+    """Say how each file would be read into a case, without writing anything."""
     from irkit.ingest import dry_run
 
-    return dry_run(paths, mapping=mapping)
+    return dry_run(paths, mapping=mapping, leave_out=case)
 
 
 def preserve(

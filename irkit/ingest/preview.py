@@ -85,12 +85,15 @@ class FilePreview:
         return out
 
 
-def dry_run(paths: Sequence[Path], *, mapping: Path | None = None) -> list[FilePreview]:
+def dry_run(
+    paths: Sequence[Path], *, mapping: Path | None = None, leave_out: Path | None = None
+) -> list[FilePreview]:
     """Look at the beginning (and, where possible, middle and end) of each file.
 
     Args:
         paths: files, or directories whose files are taken in name order.
         mapping: mapping file to try first.
+        leave_out: a case directory; preserving never takes a case into itself.
 
     Raises:
         UsageError: a path does not exist.
@@ -101,7 +104,7 @@ def dry_run(paths: Sequence[Path], *, mapping: Path | None = None) -> list[FileP
     settings = Settings()
     projector = Projector(known, max_nesting=settings.max_nesting)
     try:
-        files = _files(paths)
+        files = _files(paths, leave_out)
         tables = folder_files(files)
         return [
             _preview(path, settings, known, projector, tables.get(number))
@@ -111,7 +114,7 @@ def dry_run(paths: Sequence[Path], *, mapping: Path | None = None) -> list[FileP
         projector.close()
 
 
-def _files(paths: Sequence[Path]) -> list[Path]:
+def _files(paths: Sequence[Path], leave_out: Path | None) -> list[Path]:
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
@@ -120,6 +123,9 @@ def _files(paths: Sequence[Path]) -> list[Path]:
             files.append(path)
         else:
             raise UsageError(f"{path}: no such file or directory", "check the path")
+    if leave_out is not None:
+        inside = leave_out.resolve()
+        files = [file for file in files if inside not in file.resolve().parents]
     return files
 
 

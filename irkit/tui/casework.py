@@ -209,6 +209,9 @@ class CaseWork(App[None]):
 
     def start_preserve(self) -> None:
         """Choose logs, see how they would be read, and preserve them."""
+        session = self.session
+        if session is None:
+            return
         if self.job is not None:
             self.notify(f"{self.job.title} is still running.", severity="warning", markup=False)
             return
@@ -225,7 +228,7 @@ class CaseWork(App[None]):
             PickDialog(
                 "Add logs",
                 Path.cwd(),
-                self.verbs.preview,
+                lambda logs: self.verbs.preview(logs, session.path),
                 detail="Each file is hashed, copied read-only into the case, and read.",
             ),
             answered,

@@ -33,11 +33,16 @@ class Verbs:
 
         return flow.sample_clock()
 
-    def preview(self, logs: Sequence[Path]) -> list[str]:
-        """Say in lines how files would be read; nothing is written."""
+    def preview(self, logs: Sequence[Path], case: Path) -> list[str]:
+        """Say in lines how files would be read into a case; nothing is written."""
         from irkit import flow
 
-        return [text for file in flow.preview(logs) for text in file.lines()]
+        here = f"{Path.cwd()}/"
+        return [
+            text.removeprefix(here)
+            for file in flow.preview(logs, case=case)
+            for text in file.lines()
+        ]
 
     def preserve(self, case: Case, logs: Sequence[Path], progress: ProgressCallback) -> Any:
         """Preserve and read logs."""

@@ -26,8 +26,15 @@ MOST_LINES = 400
 Preview = Callable[[Sequence[Path]], Sequence[str]]
 
 
+def _is_case(path: Path) -> bool:
+    try:
+        return (path / "case.duckdb").is_file()
+    except OSError:
+        return False  # what cannot be looked into is shown, and refused when it is chosen
+
+
 class _Tree(DirectoryTree):
-    """Directories and files, without hidden ones."""
+    """Directories and files, without hidden ones and without irkit's own cases."""
 
     # Signs that every terminal font has.
     ICON_NODE = "▸ "
@@ -42,7 +49,7 @@ class _Tree(DirectoryTree):
     ]
 
     def filter_paths(self, paths: Iterable[Path]) -> Iterable[Path]:
-        return [path for path in paths if not path.name.startswith(".")]
+        return [path for path in paths if not path.name.startswith(".") and not _is_case(path)]
 
     def action_open(self) -> None:
         """Open the directory under the cursor."""
@@ -150,6 +157,7 @@ class PickDialog(ModalScreen[tuple[Path, ...] | None]):
         self._say_chosen()
 
     def _say_chosen(self) -> None:
+        self.query_one("#picker-side").remove_class("-looked")
         parts = [Content(f"✓ {line(path, 200)}") for path in self.chosen]
         if not parts:
             parts.append(
@@ -208,6 +216,7 @@ class PickDialog(ModalScreen[tuple[Path, ...] | None]):
             self._problem(f"{message.error.message}. {message.error.hint}")
             return
         box.border_title = "Dry run: nothing was written"
+        box.add_class("-looked")
         lines = [clean(text) for text in message.lines[:MOST_LINES]]
         if len(message.lines) > MOST_LINES:
             lines.append(f"… {len(message.lines) - MOST_LINES} lines more")
