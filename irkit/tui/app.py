@@ -31,7 +31,7 @@ from irkit.tui.messages import (
 from irkit.tui.recent import recent_cases, remember
 from irkit.tui.screens.base import CaseScreen
 from irkit.tui.screens.start import StartScreen
-from irkit.tui.session import CaseSession
+from irkit.tui.session import CaseSession, GaveWay, patiently
 from irkit.tui.text import clean
 from irkit.tui.theme import DARK, THEMES
 from irkit.tui.verbs import Verbs
@@ -214,18 +214,20 @@ class IrkitApp(CaseWork):
             self._steps_timer.stop()
         if self._steps_session is session:
             self._steps_timer = self.set_timer(STEPS_SECONDS, self._read_steps)
-        else:
+
+    def overview_stands(self) -> None:
+        """Read what nobody waits for, once the first screen stands: open steps, then the rest."""
+        if self._steps_session is not self.session:
             self._read_steps()
 
     def _read_steps(self) -> None:
         session = self.session
         if session is not None:
             self._steps_session = session
-            self._read("steps", session, _open_steps, StepsRead)
-            self._keep(session)
+            self._read("steps", session, _open_steps, StepsRead, behind=True)
 
     def _keep(self, session: CaseSession) -> None:
-        """Keep what the other screens will ask for, after the first one stands."""
+        """Keep what the other screens will ask for."""
 
         def work() -> None:
             try:
@@ -241,10 +243,14 @@ class IrkitApp(CaseWork):
         session: CaseSession,
         ask: Callable[[Case], Any],
         answer: type[HeadRead] | type[StepsRead],
+        *,
+        behind: bool = False,
     ) -> None:
         def work() -> None:
             try:
-                found = session.read_case(ask)
+                found = patiently(lambda: session.read_case(ask, behind=behind))
+            except GaveWay:
+                return
             except IrkitError as error:
                 self.post_message(Written(error=error))
             except Exception as error:
@@ -262,6 +268,8 @@ class IrkitApp(CaseWork):
 
     def on_steps_read(self, message: StepsRead) -> None:
         """Say what can be worked on."""
+        if message.session is self.session:
+            self._keep(message.session)
         if message.session is self.session and message.steps != self.open_steps:
             self.open_steps = message.steps
             self.refresh_chrome()

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
+from textual.worker import get_current_worker
 
 from irkit.case import Case, views
 from irkit.errors import CaseBusy, IrkitError, StorageError
@@ -23,8 +24,30 @@ T = TypeVar("T")
 
 #: Seconds to wait for another short write.
 TURN_SECONDS = 10.0
+#: Seconds that a reading behind waits after it gave way.
+GIVE_WAY_SECONDS = 0.05
 #: Seconds for which a revealed item stays readable.
 REVEAL_SECONDS = 30
+
+
+class GaveWay(Exception):
+    """Reading ahead was broken off because a person asked for something."""
+
+
+def patiently(ask: Callable[[], T]) -> T:
+    """Ask again after having given way, until there is an answer; for worker threads.
+
+    Raises:
+        GaveWay: the worker was cancelled: a newer one has taken its place.
+    """
+    worker = get_current_worker()
+    while True:
+        try:
+            return ask()
+        except GaveWay:
+            time.sleep(GIVE_WAY_SECONDS)
+            if worker.is_cancelled:
+                raise
 
 
 class CaseSession:
@@ -40,6 +63,9 @@ class CaseSession:
         self._long = False
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="write")
         self._reveals: dict[str, float] = {}
+        self._answers: dict[str, tuple[int, Any]] = {}
+        self._behind: set[duckdb.DuckDBPyConnection] = set()
+        self._behind_lock = threading.Lock()
         self._keeping = threading.Lock()
         self._kept: set[object] = set()
         self._room = False
@@ -59,31 +85,55 @@ class CaseSession:
 
     # -- reading ------------------------------------------------------------------------------
 
-    def read(self, query: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+    def read(self, query: Callable[[duckdb.DuckDBPyConnection], T], *, behind: bool = False) -> T:
         """Run a query on a cursor of this thread's own.
 
+        Args:
+            query: what to ask.
+            behind: nobody waits for the answer; the query is broken off as soon as a person asks
+                for something.
+
         Raises:
+            GaveWay: it was broken off.
             StorageError: the database could not answer.
         """
-        cursor = self.case.con.cursor()
-        try:
+        with self._cursor(behind) as cursor:
             try:
-                return query(cursor)
-            except duckdb.CatalogException:
-                # What was kept in memory went between two statements; without it, the same rows.
-                return query(cursor)
-        except duckdb.Error as error:
-            raise StorageError(
-                f"{self.path.name}: the case database did not answer ({type(error).__name__})",
-                "close the case and open it again; if it stays, check free memory and disk space",
-            ) from error
+                try:
+                    return query(cursor)
+                except duckdb.CatalogException:
+                    # What was kept went between two statements; without it, the same rows.
+                    return query(cursor)
+            except duckdb.Error as error:
+                if behind and isinstance(error, duckdb.InterruptException):
+                    raise GaveWay from None
+                raise StorageError(
+                    f"{self.path.name}: the case database did not answer ({type(error).__name__})",
+                    "close the case and open it again; if it stays, check free memory and disk"
+                    " space",
+                ) from error
+
+    @contextmanager
+    def _cursor(self, behind: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+        cursor = self.case.con.cursor()
+        with self._behind_lock:
+            if behind:
+                self._behind.add(cursor)
+            else:
+                for other in self._behind:
+                    other.interrupt()
+        try:
+            yield cursor
         finally:
+            with self._behind_lock:
+                self._behind.discard(cursor)
             cursor.close()
 
-    def read_case(self, query: Callable[[Case], T]) -> T:
+    def read_case(self, query: Callable[[Case], T], *, behind: bool = False) -> T:
         """Run a query of the core that wants a case, on this thread's own cursor.
 
         Raises:
+            GaveWay: nobody waits for it, and a person asked for something.
             StorageError: the database could not answer.
         """
 
@@ -92,7 +142,18 @@ class CaseSession:
             own = Case(case.path, case.settings, cursor, writable=False, clock=case.clock)
             return query(own)
 
-        return self.read(ask)
+        return self.read(ask, behind=behind)
+
+    def once(self, name: str, ask: Callable[[], T]) -> T:
+        """Ask once per state of the case; several screens and pages show the same answer."""
+        version = self.version
+        known = self._answers.get(name)
+        if known is not None and known[0] == version:
+            answer: T = known[1]
+            return answer
+        answer = ask()
+        self._answers[name] = (version, answer)
+        return answer
 
     # -- keeping ------------------------------------------------------------------------------
 

@@ -54,7 +54,7 @@ FILL = (
     " 'openai' AS format, 0.98 AS format_confidence, $n // 20 AS entries, $n // 20 AS records,"
     " 0 AS blanks, 0 AS quarantined, TIMESTAMP '2026-09-14 00:00:00' AS min_event_time,"
     " TIMESTAMP '2026-10-14 00:00:00' AS max_event_time FROM range(20) t(i)",
-    "INSERT INTO query_record BY NAME SELECT 'r' || lpad(i::VARCHAR, 8, '0') AS record_id,"
+    "INSERT INTO query_record BY NAME SELECT md5('r' || i) AS record_id,"
     " (i * 20 // $n)::INTEGER AS source_id, 'openai' AS source_format, i AS entry_no,"
     " 0 AS sub_no, i * 900 AS byte_offset, md5('raw' || i) AS raw_sha256,"
     " 'req-' || i AS request_id, TIMESTAMP '2026-09-14 00:00:00'"
@@ -102,7 +102,7 @@ FILL = (
     " ((hash(record_id) % 9973) + 1) / 9974.0, 'bench' FROM query_record"
     " WHERE hash(record_id) % 2 = 0 ORDER BY record_id",
     "INSERT INTO exposure BY NAME SELECT 'x' || lpad(i::VARCHAR, 7, '0') AS exposure_id,"
-    " 'r' || lpad((i * ($n // $x))::VARCHAR, 8, '0') AS record_id, 0 AS choice,"
+    " md5('r' || i * ($n // $x)) AS record_id, 0 AS choice,"
     " CASE WHEN hash(i) % 5 < 3 THEN 'memorised' WHEN hash(i) % 5 = 3 THEN 'unverified'"
     " ELSE 'echo' END AS provenance, 'passage' AS level, 'doc-' || hash(i) % 50000 AS doc_id,"
     " 10 AS response_start, 40 AS response_end, 30 AS matched_chars, 0 AS subtracted_chars,"

@@ -176,14 +176,13 @@ def test_ambiguous_records_are_possible_not_certain(case, federated, tmp_path):
 def test_screens_can_show_an_artefact_that_has_no_calls(case, federated):
     """The read models behind the screens: an actor without queries, an exposure without answer."""
     from irkit.case import views
-    from irkit.case.views import replay
 
     folder, table, *_ = federated
     flow.scope(case, gradients=[folder / "c1.npz"], corpus=[table])
     key = views.actors(case.con).rows[0].key
     assert key.unit == "gradient:round 3/client c1/E001"
-    assert replay.sequence_summary(case.con, key).total == 0
-    assert not replay.sequence(case.con, key)
+    assert views.sequence_summary(case.con, key).total == 0
+    assert not views.sequence(case.con, key)
     assert "Training records identified: 1" in views.actor_findings(case.con, key)[0].summary
     shown = views.exposures(case.con).rows[0]
     detail = views.exposure_detail(case.con, shown.exposure_id)

@@ -192,7 +192,7 @@ def test_any_body_is_read_without_error(tmp_path_factory, pairs, bare):
 
 
 def test_the_replay_view_tells_rows_without_their_values(case, tmp_path):
-    from irkit.case.views.replay import record_detail
+    from irkit.case.views.call import record_detail
 
     items(case, tmp_path, capture("0.12,3.4,1.0,77", '{"predictions":[[0.07,0.02,0.91]]}'))
     (record_id,) = case.rows("SELECT record_id FROM query_record")[0]

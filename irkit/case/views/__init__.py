@@ -21,6 +21,15 @@ from irkit.case.views.actors import (
     actors,
     detectors,
 )
+from irkit.case.views.call import (
+    EvidenceMark,
+    ItemRow,
+    Message,
+    RecordDetail,
+    Span,
+    TokenLogprob,
+    record_detail,
+)
 from irkit.case.views.compare import (
     ActorFacts,
     Bond,
@@ -74,25 +83,18 @@ from irkit.case.views.overview import (
     severity,
     timeline,
 )
-from irkit.case.views.replay import (
+from irkit.case.views.search import Found, actor_of, search
+from irkit.case.views.sequence import (
     CurvePoint,
-    EvidenceMark,
-    ItemRow,
-    Message,
-    RecordDetail,
     SequenceRow,
     SequenceSummary,
-    Span,
-    TokenLogprob,
     curve_detectors,
     evidence_curve,
     keep_sequence,
     position_of,
-    record_detail,
     sequence,
     sequence_summary,
 )
-from irkit.case.views.search import Found, actor_of, search
 from irkit.case.views.transcript import (
     ShownCall,
     ShownText,

@@ -107,16 +107,19 @@ class DetectorRow:
     summary: str
 
 
-#: Records of one actor; bind kind and unit by name.  Duplicate views of a call are left out.
+#: Records of one actor and the rows they lie in; bind kind and unit by name.  Duplicate views of a
+#: call are left out.
 ACTOR_RECORDS = {
-    UnitKind.CREDENTIAL: "SELECT r.* FROM query_record r"
+    UnitKind.CREDENTIAL: "SELECT r.*, r.rowid AS place FROM query_record r"
     " WHERE r.credential_id = $unit AND r.duplicate_of IS NULL",
-    UnitKind.SOURCE_IP: "SELECT r.* FROM query_record r"
+    UnitKind.SOURCE_IP: "SELECT r.*, r.rowid AS place FROM query_record r"
     " WHERE r.client_ip = $unit AND r.duplicate_of IS NULL",
-    UnitKind.SESSION: "SELECT r.* FROM query_record r JOIN record_session s USING (record_id)"
+    UnitKind.SESSION: "SELECT r.*, r.rowid AS place FROM query_record r"
+    " JOIN record_session s USING (record_id)"
     " WHERE s.session_key = $unit AND r.duplicate_of IS NULL",
     # A campaign's members are units of the lower levels, written bare or as kind:unit.
-    UnitKind.CAMPAIGN: "SELECT r.* FROM query_record r WHERE r.duplicate_of IS NULL AND ("
+    UnitKind.CAMPAIGN: "SELECT r.*, r.rowid AS place FROM query_record r"
+    " WHERE r.duplicate_of IS NULL AND ("
     " r.credential_id IN (SELECT m FROM ({members})) OR r.client_ip IN (SELECT m FROM ({members}))"
     " OR r.record_id IN (SELECT s.record_id FROM record_session s"
     "                    WHERE s.session_key IN (SELECT m FROM ({members}))))".replace(

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from irkit.case.views.call import Span, response_spans
 from irkit.case.views.filters import Column, Filter, order_by
-from irkit.case.views.kept import bodies, keep, kept
-from irkit.case.views.replay import Span, response_spans
+from irkit.case.views.kept import TEXTS, bodies, keep, kept
 from irkit.case.views.times import utc
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def keep_exposures(con: duckdb.DuckDBPyConnection) -> None:
     keep(con, "exposure_row", f"{_SETTLED} ORDER BY e.exposure_id")
     keep(
         con,
-        "text_at",
+        TEXTS,
         "SELECT text_id, min(rowid) AS place FROM text SEMI JOIN (SELECT c.text_id"
         " FROM query_choice c SEMI JOIN exposure e ON e.record_id = c.record_id"
         " AND e.choice = c.choice) USING (text_id) GROUP BY text_id ORDER BY text_id",

@@ -53,7 +53,7 @@ def drop_all(con: duckdb.DuckDBPyConnection) -> None:
         con.execute(f"DROP TABLE IF EXISTS {_ROOM}.{name}")
 
 
-def drop_like(con: duckdb.DuckDBPyConnection, start: str, but: str) -> None:
+def drop_but(con: duckdb.DuckDBPyConnection, start: str, but: str) -> None:
     """Forget the relations whose name begins so, but one."""
     names = con.execute(
         "SELECT table_name FROM duckdb_tables() WHERE database_name = ?"
@@ -70,28 +70,25 @@ def named_for(start: str, *parts: str) -> str:
     return f"{start}_{digest[:24]}"
 
 
-def bodies(con: duckdb.DuckDBPyConnection, text_ids: Sequence[str]) -> dict[str, str]:
-    """Return texts by their ids, without joining the whole table of texts.
+#: Kept places (rowids) of the texts of answers that hold an exposure: text_id, place.
+TEXTS = "text_at"
 
-    Where places of texts are kept (``text_at`` and ``text_of_*``: text_id, place), only those rows
-    are read.
-    """
+
+def bodies(con: duckdb.DuckDBPyConnection, text_ids: Sequence[str]) -> dict[str, str]:
+    """Return texts by their ids; where their places are kept, without reading all texts."""
     wanted = sorted(set(text_ids))
     if not wanted:
         return {}
     found: dict[str, str] = {}
-    for name in _places(con):
+    if is_kept(con, TEXTS):
         rows = con.execute(
-            f"SELECT place FROM {_ROOM}.{name} WHERE text_id IN (SELECT unnest($ids))",
-            {"ids": [text_id for text_id in wanted if text_id not in found]},
+            f"SELECT place FROM {_ROOM}.{TEXTS} WHERE text_id IN (SELECT unnest($ids))",
+            {"ids": wanted},
         ).fetchall()
-        for (place,) in rows:
-            row = con.execute("SELECT text_id, body FROM text WHERE rowid = ?", [place]).fetchone()
-            if row is not None:
-                found[str(row[0])] = str(row[1])
-        if len(found) == len(wanted):
-            return found
+        found = dict(bodies_at(con, [int(place) for (place,) in rows]).values())
     rest = [text_id for text_id in wanted if text_id not in found]
+    if not rest:
+        return found
     rows = con.execute(
         "SELECT text_id, body FROM text WHERE text_id IN (SELECT unnest($ids)) ORDER BY text_id",
         {"ids": rest},
@@ -99,11 +96,14 @@ def bodies(con: duckdb.DuckDBPyConnection, text_ids: Sequence[str]) -> dict[str,
     return found | {str(text_id): str(body) for text_id, body in rows}
 
 
-def _places(con: duckdb.DuckDBPyConnection) -> list[str]:
-    """Names of the kept relations that say where texts lie."""
+def bodies_at(con: duckdb.DuckDBPyConnection, places: Sequence[int]) -> dict[int, tuple[str, str]]:
+    """Return id and body of the texts that lie at these places."""
+    wanted = sorted(set(places))
+    if not wanted:
+        return {}
     rows = con.execute(
-        "SELECT table_name FROM duckdb_tables() WHERE database_name = ?"
-        " AND starts_with(table_name, 'text_') ORDER BY table_name DESC",
-        [_ROOM],
+        "SELECT rowid, text_id, body FROM text WHERE rowid IN"
+        f" ({', '.join('?' * len(wanted))}) ORDER BY rowid",
+        wanted,
     ).fetchall()
-    return [str(name) for (name,) in rows]
+    return {int(place): (str(text_id), str(body)) for place, text_id, body in rows}

@@ -8,16 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from irkit.case.shown import HIDE_LIMIT, clean, mask_addresses, pieces, plain_text, values_of
 from irkit.case.views.actors import ActorKey
-from irkit.case.views.replay import (
-    EvidenceMark,
-    ItemRow,
-    RecordDetail,
-    SequenceSummary,
-    Span,
-    record_detail,
-    sequence,
-    sequence_summary,
-)
+from irkit.case.views.call import EvidenceMark, ItemRow, RecordDetail, Span, record_detail
+from irkit.case.views.sequence import SequenceSummary, sequence, sequence_summary
 from irkit.model import UnitKind
 
 if TYPE_CHECKING:

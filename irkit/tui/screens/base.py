@@ -17,6 +17,7 @@ from irkit.case import Case
 from irkit.errors import IrkitError
 from irkit.tui.jobs import unexpected
 from irkit.tui.messages import Fetched, FetchFailed
+from irkit.tui.session import GaveWay, patiently
 from irkit.tui.widgets.chrome import JobBar, NavBar, StatusBar, TooSmall
 from irkit.tui.widgets.words import KeyBar
 
@@ -87,29 +88,37 @@ class CaseScreen(Screen[None]):
         self._seen = self.session.version
         self.reload()
 
-    def fetch(self, name: str, query: Query) -> None:
-        """Run a query in a thread; ``show_<name>`` gets the result unless a newer one is asked."""
-        session = self.session
-        self._in_thread(name, lambda: session.read(query))
+    def fetch(self, name: str, query: Query, *, behind: bool = False) -> None:
+        """Run a query in a thread; ``show_<name>`` gets the result unless a newer one is asked.
 
-    def fetch_case(self, name: str, query: Callable[[Case], Any]) -> None:
+        Args:
+            name: which of the screen's readings this is.
+            query: what to ask.
+            behind: nobody waits for it: it gives way to whatever a person asks for, then tries
+                again.
+        """
+        session = self.session
+        self._in_thread(name, lambda: session.read(query, behind=behind))
+
+    def fetch_case(self, name: str, query: Callable[[Case], Any], *, behind: bool = False) -> None:
         """Like :meth:`fetch`, for queries of the core that take a case."""
         session = self.session
-        self._in_thread(name, lambda: session.read_case(query))
+        self._in_thread(name, lambda: session.read_case(query, behind=behind))
 
     def _in_thread(self, name: str, ask: Callable[[], Any]) -> None:
         token = self._tokens[name] = self._tokens.get(name, 0) + 1
 
         def work() -> None:
-            worker = get_current_worker()
             try:
-                data = ask()
+                data = patiently(ask)
+            except GaveWay:
+                return
             except IrkitError as error:
                 self.post_message(FetchFailed(name, token, error))
             except Exception as error:
                 self.post_message(FetchFailed(name, token, unexpected(error, f"reading {name}")))
             else:
-                if not worker.is_cancelled:
+                if not get_current_worker().is_cancelled:
                     self.post_message(Fetched(name, token, data))
 
         self.run_worker(

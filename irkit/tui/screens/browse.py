@@ -16,6 +16,7 @@ from textual.widgets import Input
 from textual.worker import get_current_worker
 
 from irkit.case.views import Column, Filter, FilterError, parse_filter
+from irkit.tui.messages import Fetched
 from irkit.tui.screens.base import CaseScreen
 from irkit.tui.text import line, number, plural
 from irkit.tui.widgets.tables import PagedTable
@@ -64,6 +65,8 @@ class BrowseScreen(CaseScreen):
         """Set the first order."""
         self.browse = Browse(tuple(columns), sort, descending)
         self._pages = {}
+        self._following: tuple[str, PageQuery, tuple[object, ...]] | None = None
+        self._rows_shown = 0
 
     # -- pages --------------------------------------------------------------------------------
 
@@ -78,20 +81,31 @@ class BrowseScreen(CaseScreen):
         browse, version = replace(self.browse), self.session.version
         key = (name, version, of_what, browse.place())
         self._pages = {k: page for k, page in self._pages.items() if k[1] == version}
+        self._following = (name, query, of_what)
         if key in self._pages:
             self.take_over(name, self._pages[key])
-        else:
-            pages = self._pages
+            self.call_after_refresh(self._read_ahead)
+            return
+        pages = self._pages
+        self._say_caption(reading=True)
 
-            def read(con: duckdb.DuckDBPyConnection) -> Any:
-                page = pages[key] = query(con, browse)
-                return page
+        def read(con: duckdb.DuckDBPyConnection) -> Any:
+            page = pages[key] = query(con, browse)
+            return page
 
-            self.fetch(name, read)
-        self._read_ahead(name, query, of_what)
+        self.fetch(name, read)
 
-    def _read_ahead(self, name: str, query: PageQuery, of_what: tuple[object, ...]) -> None:
+    def on_fetched(self, message: Fetched) -> None:
+        """Read ahead once the page asked for is drawn."""
+        super().on_fetched(message)
+        if self._following is not None and message.name == self._following[0]:
+            self.call_after_refresh(self._read_ahead)
+
+    def _read_ahead(self) -> None:
         """Read the pages that one key leads to: next, before, last sort key reversed, next sort."""
+        if self._following is None or self.irkit.session is None:
+            return
+        name, query, of_what = self._following
         here, version, pages = self.browse, self.session.version, self._pages
         names = [column.name for column in here.columns]
         after = names[(names.index(here.sort) + 1) % len(names)]
@@ -116,7 +130,7 @@ class BrowseScreen(CaseScreen):
                     if browse.where is here.where and getattr(page, "total", None) is not None:
                         total = page.total
 
-        self.fetch("ahead", read)
+        self.fetch("ahead", read, behind=True)
 
     def show_ahead(self, _: None) -> None:
         """Pages read ahead are drawn when they are turned to."""
@@ -137,14 +151,24 @@ class BrowseScreen(CaseScreen):
 
     def browse_caption(self, total: int, rows: int) -> None:
         """Say which rows are shown, in which order, under which filter."""
-        browse = self.browse
-        browse.total = total
-        if total > rows and rows:
+        self.browse.total, self._rows_shown = total, rows
+        self._say_caption()
+
+    def _say_caption(self, *, reading: bool = False) -> None:
+        """Draw the caption; while a page is read it already names the order and filter asked for.
+
+        The rows of before stay below it so long, which the first word says.
+        """
+        browse, rows = self.browse, self._rows_shown
+        total = browse.total
+        if reading:
+            what = "reading …"
+        elif total > rows and rows:
             what = f"{number(browse.offset + 1)}–{number(browse.offset + rows)} of {number(total)}"
         else:
             what = plural(total, self.NOUN, self.PLURALS.get(self.NOUN, ""))
         extra = self.extra_caption()
-        parts = [Content.styled(what, "bold")]
+        parts = [Content.styled(what, "bold $accent" if reading else "bold")]
         # The filter stands first: a person must never take a part for the whole.
         if browse.where.text:
             shown = line(browse.where.text, 60)

@@ -171,7 +171,7 @@ class ExposuresScreen(Reviewing):
 
         def query(con: duckdb.DuckDBPyConnection, browse: Browse) -> Any:
             session.prepare("exposures")
-            page = read(
+            page: views.Page[Any] = read(
                 con,
                 where=browse.where,
                 sort=browse.sort,
@@ -179,7 +179,7 @@ class ExposuresScreen(Reviewing):
                 offset=browse.offset,
                 limit=browse.limit,
             )
-            return page, views.review_counts(con)
+            return page, session.once("review counts", lambda: views.review_counts(con))
 
         self.fetch_page("subjects" if self.people else "exposures", query)
 

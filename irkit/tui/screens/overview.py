@@ -142,6 +142,7 @@ class OverviewScreen(CaseScreen):
         box = self.query_one("#timeline-box")
         if seen.buckets:
             box.border_title = f"Activity (UTC, one column is {bucket_words(self._column(seen))})"
+        self.irkit.overview_stands()
 
     def _column(self, seen: views.Overview) -> int:
         width = max(10, self.query_one(Timeline).size.width - Timeline.LABEL - Timeline.PEAK)

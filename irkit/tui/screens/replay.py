@@ -237,7 +237,7 @@ class ReplayScreen(CaseScreen):
     ) -> views.RecordDetail | None:
         near = self._near
         if record_id not in near:
-            near[record_id] = views.record_detail(con, record_id)
+            near[record_id] = views.record_detail(con, record_id, self.key)
             while len(near) > NEAR_LIMIT:
                 near.popitem(last=False)
         return near[record_id]
@@ -268,7 +268,7 @@ class ReplayScreen(CaseScreen):
                     self._detail_of(con, row.record_id)
             return met
 
-        self.fetch("near", read)
+        self.fetch("near", read, behind=True)
 
     def show_near(self, met: dict[int, views.SequenceRow]) -> None:
         """Know where the calls read ahead lie."""

@@ -215,8 +215,11 @@ class Reviewing(BrowseScreen):
         )
 
     def read_sample(self) -> None:
-        """Read how far the sampled review is."""
-        self.fetch_case("sample", flow.sampled)
+        """Read how far the sampled review is, once per state of the case."""
+        session = self.session
+        self.fetch_case(
+            "sample", lambda case: session.once("sample", lambda: flow.sampled(case)), behind=True
+        )
 
     def show_sample(self, strata: list[dict[str, Any]]) -> None:
         """Say per stratum how many are judged and what share held."""
