@@ -242,6 +242,9 @@ def sample_review(case: Case, size: int) -> int:
 
 def sampled(case: Case) -> list[dict[str, Any]]:
     """Return how far the sampled review is and what it says, one row per frame and stratum."""
+    # Looking before loading what estimates: most cases are judged without a sample.
+    if not case.rows("SELECT 1 FROM review_sample LIMIT 1"):
+        return []
     from irkit.scope.sampling import judged
 
     return [

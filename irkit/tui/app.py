@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
+from textual.events import Event, InputEvent
 from textual.screen import Screen
 from textual.timer import Timer
 
@@ -18,6 +19,7 @@ from irkit.model import UnitKind
 from irkit.tui.actions import SCREENS, Action, bindings, key_words
 from irkit.tui.casework import CaseWork
 from irkit.tui.commands import CaseSearch, IrkitCommands
+from irkit.tui.heap import Heap
 from irkit.tui.jobs import unexpected
 from irkit.tui.keymap import keys_file, load_keys, template
 from irkit.tui.messages import (
@@ -101,6 +103,7 @@ class IrkitApp(CaseWork):
         self.failure: BaseException | None = None
         self._steps_timer: Timer | None = None
         self._steps_session: CaseSession | None = None
+        self.heap = Heap()
 
     @property
     def next_step(self) -> NextStep | None:
@@ -162,6 +165,7 @@ class IrkitApp(CaseWork):
             self.masks_changed()
         self._reveal_shown = revealed
         self.refresh_chrome()
+        self.heap.pause()
 
     def _screens(self) -> list[CaseScreen | StartScreen]:
         return [s for s in self.screen_stack if isinstance(s, CaseScreen | StartScreen)]
@@ -218,7 +222,18 @@ class IrkitApp(CaseWork):
     def overview_stands(self) -> None:
         """Read what nobody waits for, once the first screen stands: open steps, then the rest."""
         if self._steps_session is not self.session:
+            self.heap.begin()
             self._read_steps()
+
+    async def on_event(self, event: Event) -> None:
+        """Remember when a person last did something."""
+        if isinstance(event, InputEvent):
+            self.heap.touched()
+        await super().on_event(event)
+
+    def on_unmount(self) -> None:
+        """Leave everything to the garbage collector again."""
+        self.heap.end()
 
     def _read_steps(self) -> None:
         session = self.session

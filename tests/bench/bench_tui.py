@@ -7,9 +7,11 @@ queries of four thousand keys, a hundred thousand exposures, twenty thousand peo
 
 - first paint, from the start of the process and from the start of the application, beside an empty
   Textual application started the same way;
-- from a key to the paint that answers it (p50, p95, largest), beside the same key in a Textual
-  ``DataTable`` of a hundred rows without any database, and the processor time that each key costs.
-  Where a screen answers at once and reads more behind it, "complete" is when that is drawn too.
+- from a key to the first paint that answers it (p50, p95, largest), and until all of its result is
+  drawn (p50, p95), beside the same key in a Textual ``DataTable`` of a hundred rows without any
+  database, and the processor time that each key costs.  Where rows must be read, the first paint is
+  the caption that says what is being read, with the rows of before still below it; a step of the
+  replay paints head and curve first and the call's text when it is read.
 
 Aims: first paint below one second, p95 below a tenth of a second.  On a machine that does other
 work the ratio and the processor time say more than the clock; the load is printed for that.
@@ -237,7 +239,9 @@ class Stopwatch:
         cpu, begun = time.process_time(), time.perf_counter()
         self.app.simulate_key(key)
         first = await self._paint_after(seen, begun)
-        full = first if complete is None else await self._paint_after(complete, begun)
+        # What is all there with the first paint is not waited for again.
+        waits = complete is not None and not complete()
+        full = await self._paint_after(complete, begun) if complete and waits else first
         await self.quiet()
         spent = time.process_time() - cpu
         return (first - begun) * 1e3, (full - begun) * 1e3, spent * 1e3
@@ -266,20 +270,24 @@ class Stopwatch:
             await asyncio.sleep(0.01)
 
 
-def report(name: str, taken: list[tuple[float, float, float]], base: float) -> float:
-    """Print a row; returns its p95."""
-    first = sorted(t[0] for t in taken)
-    full = sorted(t[1] for t in taken)
-    p95 = first[min(len(first) - 1, round(0.95 * (len(first) - 1)))]
-    full95 = full[min(len(full) - 1, round(0.95 * (len(full) - 1)))]
+def at_share(values: list[float], share: float) -> float:
+    """The value that this share of the measurements does not exceed."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, round(share * (len(ordered) - 1)))]
+
+
+def report(name: str, taken: list[tuple[float, float, float]], base: float) -> tuple[float, float]:
+    """Print a row; returns the p95 of the first paint and of the complete one."""
+    first, full = [t[0] for t in taken], [t[1] for t in taken]
+    p95, full95 = at_share(first, 0.95), at_share(full, 0.95)
     cpu = statistics.median(t[2] for t in taken)
-    mark = "" if p95 < 100 else "  over 100"
+    mark = "  over 100" if p95 >= 100 else "  complete over 100" if full95 >= 100 else ""
     ratio = f"{statistics.median(first) / base:5.1f}" if base else "  1.0"
     say(
-        f"{name:<34}{statistics.median(first):8.1f}{p95:8.1f}{first[-1]:8.1f}"
-        f"{full95:10.1f}{cpu:8.1f}{ratio:>7}{mark}"
+        f"{name:<34}{statistics.median(first):8.1f}{p95:8.1f}{max(first):8.1f}"
+        f"{statistics.median(full):10.1f}{full95:8.1f}{cpu:8.1f}{ratio:>7}{mark}"
     )
-    return p95
+    return p95, full95
 
 
 async def baseline(rounds: int) -> list[tuple[float, float, float]]:
@@ -309,7 +317,7 @@ async def baseline(rounds: int) -> list[tuple[float, float, float]]:
         return taken
 
 
-async def drive(case_path: Path, rounds: int) -> list[float]:
+async def drive(case_path: Path, rounds: int) -> list[tuple[float, float]]:
     """Press keys on every screen that grows with the case."""
     from textual.widgets import Input
 
@@ -318,12 +326,13 @@ async def drive(case_path: Path, rounds: int) -> list[float]:
     from irkit.tui.app import IrkitApp
     from irkit.tui.screens.replay import ReplayScreen
     from irkit.tui.widgets.tables import PagedTable
+    from irkit.tui.widgets.words import Words
 
     bare = await baseline(rounds)
     base = statistics.median(t[0] for t in bare)
     say(
-        f"\n{'key to paint, ms':<34}{'p50':>8}{'p95':>8}{'max':>8}{'complete':>10}"
-        f"{'cpu':>8}{'ratio':>7}"
+        f"\n{'key to paint, ms':<34}{'first paint that answers':^24}{'complete':>10}"
+        f"\n{'':<34}{'p50':>8}{'p95':>8}{'max':>8}{'p50':>10}{'p95':>8}{'cpu':>8}{'ratio':>7}"
     )
     report("(bare Textual table, cursor)", bare, 0)
     case = Case.open(case_path, write=True, clock=fixed_clock(NOW))
@@ -334,11 +343,24 @@ async def drive(case_path: Path, rounds: int) -> list[float]:
         watch = Stopwatch(pilot)
         await watch.quiet()
 
-        async def many(name: str, key: str, state: Callable[[], Any], times: int) -> None:
+        async def many(
+            name: str,
+            key: str,
+            state: Callable[[], Any],
+            times: int,
+            first: Callable[[], Any] | None = None,
+        ) -> None:
             taken = []
+            early = first or state
             for _ in range(times):
-                before = state()
-                taken.append(await watch.key(key, lambda before=before: state() != before))
+                before, at_first = state(), early()
+                taken.append(
+                    await watch.key(
+                        key,
+                        lambda at_first=at_first: early() != at_first,
+                        lambda before=before: state() != before,
+                    )
+                )
             worst.append(report(name, taken, base))
 
         # Screens: to and fro.
@@ -360,6 +382,11 @@ async def drive(case_path: Path, rounds: int) -> list[float]:
             await pilot.press(key)
             await watch.quiet()
             table = app.screen.query_one(f"#{name}", PagedTable)
+            caption = app.screen.query_one("#caption", Words)
+
+            def words(caption: Words = caption) -> str:
+                return str(caption.content)
+
             await many(f"{name}: cursor down", "j", lambda table=table: table.selected_key, rounds)
             await many(
                 f"{name}: page down (screen)", "pagedown",
@@ -367,19 +394,21 @@ async def drive(case_path: Path, rounds: int) -> list[float]:
             )  # fmt: skip
             await many(
                 f"{name}: next 100 rows", "right_square_bracket",
-                lambda table=table: table.offset_rows, 10,
+                lambda table=table: table.offset_rows, 10, words,
             )  # fmt: skip
-            await many(f"{name}: sort", "s", lambda table=table: table.sorted_by, 6)
+            await many(f"{name}: sort", "s", lambda table=table: table.sorted_by, 10, words)
             taken = []
-            for text in ("tier=A", "", "tier=B", "") if name == "actors" else (
-                "provenance=memorised", "", "actor=key-0000", ""):  # fmt: skip
+            for text in ("tier=A", "", "tier=B", "") * 3 if name == "actors" else (
+                "provenance=memorised", "", "actor=key-0000", "") * 3:  # fmt: skip
                 await pilot.press("slash")
                 app.screen.query_one("#filter", Input).value = text
                 await watch.quiet()
-                before = table.total
+                before, said = table.total, words()
                 taken.append(
                     await watch.key(
-                        "enter", lambda before=before, table=table: table.total != before
+                        "enter",
+                        lambda said=said, words=words: words() != said,
+                        lambda before=before, table=table: table.total != before,
                     )
                 )
             worst.append(report(f"{name}: filter", taken, base))
@@ -404,8 +433,8 @@ async def drive(case_path: Path, rounds: int) -> list[float]:
                         and replay.detail.record_id == row.record_id
                     )
 
-                taken.append(await watch.key(key, all_there))
-            worst.append(report(name + " (with its text)", taken, base))
+                taken.append(await watch.key(key, lambda at=at: replay.position != at, all_there))
+            worst.append(report(name, taken, base))
     if app.session is not None:
         app.session.close()
     return worst
@@ -438,7 +467,11 @@ def main() -> None:
             mid = [statistics.median(t[i] for t in taken) for i in range(3)]
             say(f"{name:<34}{mid[0]:8.2f}{mid[1]:8.2f}{mid[2]:8.2f}")
         worst = asyncio.run(drive(path, args.rounds))
-        say(f"\nworst p95 {max(worst):.0f} ms; aims: first paint < 1 s, p95 < 100 ms")
+        say(
+            f"\nworst p95 {max(w[0] for w in worst):.0f} ms to the first paint that answers,"
+            f" {max(w[1] for w in worst):.0f} ms to the complete one; aims: first paint of the"
+            " application < 1 s, p95 < 100 ms"
+        )
 
 
 if __name__ == "__main__":

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+
+import duckdb
 import fictional_case as fiction
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from textual.widgets import Input
 from tui_driving import press, settle, shown, until, write
 
 from irkit.case import views
+from irkit.case.views.kept import lying_at
 from irkit.model import UnitKind
 from irkit.tui.commands import CaseSearch
 from irkit.tui.screens.jump import JumpScreen, targets
-from irkit.tui.session import CaseSession
+from irkit.tui.session import CaseSession, GaveWay
 from irkit.tui.widgets.tables import PagedTable
 
 
@@ -154,6 +160,88 @@ def test_what_is_kept_in_memory_tells_the_same(filled, kind) -> None:
     session.prepare(*views.KEEPERS)
     session.prepare_sequence(views.ActorKey(kind, fiction.EXTRACTOR))
     assert {name: session.read(ask) for name, ask in VIEWS.items()} == bare
+
+
+def test_a_call_found_by_its_place_is_the_call_found_by_its_id(filled) -> None:
+    session = CaseSession(filled)
+    for unit in (fiction.EXTRACTOR, fiction.MEMBERSHIP):
+        key = views.ActorKey(UnitKind.CREDENTIAL, unit)
+        session.prepare_sequence(key)
+        rows = session.read(lambda con, key=key: views.sequence(con, key))
+        assert rows
+        for row in rows:
+            by_id, by_place = session.read(
+                lambda con, row=row, key=key: (
+                    views.record_detail(con, row.record_id),
+                    views.record_detail(con, row.record_id, key),
+                )
+            )
+            assert by_place == by_id
+            assert by_id is not None and by_id.responses and by_id.session
+
+
+@given(st.sets(st.integers(0, 60), max_size=40))
+def test_rows_are_read_where_they_lie(places: set[int]) -> None:
+    con = duckdb.connect()
+    con.execute("CREATE TABLE thing AS SELECT i * 7 AS value FROM range(50) t(i)")
+    sql, values = lying_at("thing", sorted(places))
+    found = con.execute(f"SELECT place, value FROM ({sql}) ORDER BY place", values).fetchall()
+    assert found == [(place, place * 7) for place in sorted(places) if place < 50]
+
+
+def test_reading_behind_gives_way_to_a_person(filled) -> None:
+    session = CaseSession(filled)
+    begun = threading.Event()
+    ended: list[BaseException] = []
+
+    def endless(con: duckdb.DuckDBPyConnection) -> None:
+        begun.set()
+        con.execute("SELECT count(*) FROM range(40000000000) t(i) WHERE hash(i) = 1").fetchall()
+
+    def work() -> None:
+        try:
+            session.read(endless, behind=True)
+        except GaveWay as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert begun.wait(10)
+    while thread.is_alive():  # it may not have begun to read when the first key comes
+        assert session.read(lambda con: con.execute("SELECT 1").fetchone()) == (1,)
+        thread.join(0.05)
+    assert len(ended) == 1
+
+
+async def test_a_key_is_answered_before_the_rows_are_read(filled, make_app) -> None:
+    app = make_app(filled)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        await press(pilot, "4")
+        screen = app.screen
+        asked, go_on = threading.Event(), threading.Event()
+        read = app.session.read
+
+        def slow(query, **more):
+            if not more.get("behind"):
+                asked.set()
+                assert go_on.wait(10)
+            return read(query, **more)
+
+        app.session.read = slow
+        screen._pages.clear()
+        before = screen.query_one("#exposures", PagedTable).keys
+        await pilot.press("S")
+        assert asked.wait(10)
+        await pilot.pause()
+        caption = str(screen.query_one("#caption").content)
+        assert caption.startswith("reading …") and "by people ↑" in caption
+        assert screen.query_one("#exposures", PagedTable).keys == before
+        go_on.set()
+        await settle(pilot)
+        app.session.read = read
+        assert "reading" not in str(screen.query_one("#caption").content)
+        assert screen.query_one("#exposures", PagedTable).keys != before
 
 
 def test_what_is_kept_goes_before_long_work_changes_the_case(filled) -> None:

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from irkit.case.views.actors import ActorKey
-from irkit.case.views.kept import bodies, bodies_at
-from irkit.case.views.sequence import held, held_places, held_texts
+from irkit.case.views.kept import bodies, bodies_at, lying_at
+from irkit.case.views.sequence import PARTS, held, held_places, held_texts
 from irkit.case.views.times import utc
 
 if TYPE_CHECKING:
@@ -239,13 +239,11 @@ class _Rows:
     said: tuple[_Said, ...] | None = None
 
     def of(self, part: str) -> tuple[str, list[Any]]:
-        """Return a condition and its values for the rows of a part."""
+        """Return SQL for the rows of a part, and its values."""
         if self.places is None:
-            return "record_id = ?", [self.record_id]
-        places = self.places[part]
-        if not places:
-            return "false", []
-        return f"rowid IN ({', '.join('?' * len(places))})", list(places)
+            return f"SELECT * FROM {PARTS[part]} WHERE record_id = ?", [self.record_id]
+        sql, values = lying_at(PARTS[part], self.places[part])
+        return sql, list(values)
 
 
 def _rows_of(con: duckdb.DuckDBPyConnection, record_id: str, key: ActorKey | None) -> _Rows:
@@ -281,11 +279,11 @@ _TOLD_ITEMS, _TOLD_CLASSES = 200, 5
 
 def _items(con: duckdb.DuckDBPyConnection, of: _Rows) -> tuple[tuple[ItemRow, ...], int]:
     """Return what a prediction call sent and got back, without any feature's value."""
-    where, values = of.of("item")
+    mine, values = of.of("item")
     rows = con.execute(
         "SELECT item, coalesce(width, 0), pred_label, top1_prob, margin, entropy, class_probs,"
         " class_labels, coalesce(scalars, 0), count(*) OVER ()"
-        f" FROM query_item WHERE {where} ORDER BY item LIMIT ?",
+        f" FROM ({mine}) ORDER BY item LIMIT ?",
         [*values, _TOLD_ITEMS],
     ).fetchall()
     told = tuple(
@@ -373,10 +371,10 @@ def _spans(con: duckdb.DuckDBPyConnection, of: _Rows) -> dict[int, list[Span]]:
     exposed, found = of.of("exposure"), of.of("entity")
     for choice, start, end, provenance, label, ref in con.execute(
         "SELECT choice, response_start, response_end, provenance, level, exposure_id"
-        f" FROM exposure WHERE {exposed[0]}"
+        f" FROM ({exposed[0]})"
         " UNION ALL"
-        " SELECT choice, e_start, e_end, provenance, entity_type, '' FROM entity"
-        f" WHERE {found[0]} ORDER BY 1, 2, 3 DESC, 4, 5, 6",
+        " SELECT choice, e_start, e_end, provenance, entity_type, ''"
+        f" FROM ({found[0]}) ORDER BY 1, 2, 3 DESC, 4, 5, 6",
         [*exposed[1], *found[1]],
     ).fetchall():
         spans.setdefault(int(choice), []).append(
@@ -386,9 +384,9 @@ def _spans(con: duckdb.DuckDBPyConnection, of: _Rows) -> dict[int, list[Span]]:
 
 
 def _logprobs(con: duckdb.DuckDBPyConnection, of: _Rows, limit: int) -> tuple[TokenLogprob, ...]:
-    where, values = of.of("logprob")
+    mine, values = of.of("logprob")
     row = con.execute(
-        f"SELECT tokens[1:?], token_logprobs[1:?] FROM query_logprob WHERE {where} LIMIT 1",
+        f"SELECT tokens[1:?], token_logprobs[1:?] FROM ({mine}) LIMIT 1",
         [limit, limit, *values],
     ).fetchone()
     if row is None or row[1] is None:
@@ -401,9 +399,9 @@ def _logprobs(con: duckdb.DuckDBPyConnection, of: _Rows, limit: int) -> tuple[To
 
 
 def _evidence(con: duckdb.DuckDBPyConnection, of: _Rows) -> tuple[EvidenceMark, ...]:
-    where, values = of.of("evidence")
+    mine, values = of.of("evidence")
     rows = con.execute(
-        f"SELECT detector, score, p_value, reason FROM query_evidence WHERE {where}"
+        f"SELECT detector, score, p_value, reason FROM ({mine})"
         " ORDER BY p_value NULLS LAST, score DESC NULLS LAST, detector",
         values,
     ).fetchall()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from irkit.case.views.call import Span, response_spans
 from irkit.case.views.filters import Column, Filter, order_by
-from irkit.case.views.kept import TEXTS, bodies, keep, kept
+from irkit.case.views.kept import bodies, bodies_at, is_kept, keep, kept, lying_at
 from irkit.case.views.times import utc
 
 if TYPE_CHECKING:
@@ -122,11 +122,20 @@ def keep_exposures(con: duckdb.DuckDBPyConnection) -> None:
     keep(con, "exposure_row", f"{_SETTLED} ORDER BY e.exposure_id")
     keep(
         con,
-        TEXTS,
-        "SELECT text_id, min(rowid) AS place FROM text SEMI JOIN (SELECT c.text_id"
-        " FROM query_choice c SEMI JOIN exposure e ON e.record_id = c.record_id"
-        " AND e.choice = c.choice) USING (text_id) GROUP BY text_id ORDER BY text_id",
+        _PLACES,
+        "WITH x AS (SELECT e.exposure_id, r.rowid AS call,"
+        "  coalesce(c.text_id, CASE WHEN e.choice = 0 THEN r.response_text_id END) AS text_id"
+        "  FROM exposure e LEFT JOIN query_record r USING (record_id)"
+        "  LEFT JOIN query_choice c ON c.record_id = e.record_id AND c.choice = e.choice),"
+        " t AS (SELECT text_id, min(rowid) AS said FROM text SEMI JOIN x USING (text_id)"
+        "  GROUP BY text_id)"
+        " SELECT exposure_id, min(call) AS call, min(said) AS said"
+        " FROM x LEFT JOIN t USING (text_id) GROUP BY exposure_id ORDER BY exposure_id",
     )
+
+
+#: Kept places (rowids) of each exposure's call and of the answer it stands in.
+_PLACES = "exposure_place"
 
 
 _EXPOSURE_COLUMNS = (
@@ -228,16 +237,8 @@ def exposure_detail(con: duckdb.DuckDBPyConnection, exposure_id: str) -> Exposur
     ).fetchone()
     if row is None or own is None:
         return None
-    # One by one: a join would read every call and every answer for the sake of one.
-    call = con.execute(
-        "SELECT request_id, response_text_id FROM query_record WHERE record_id = ? LIMIT 1",
-        [own[0]],
-    ).fetchone() or (None, None)
-    said = con.execute(
-        "SELECT text_id FROM query_choice WHERE record_id = ? AND choice = ? LIMIT 1", own[:2]
-    ).fetchone() or (call[1] if own[1] == 0 else None,)
-    extra = (call[0], *own[1:])
-    body = bodies(con, [said[0]]).get(said[0], "") if said[0] is not None else ""
+    request, body = _call_of(con, exposure_id, str(own[0]), int(own[1]))
+    extra = (request, *own[1:])
     people = con.execute(
         f"{_SUBJECTS} WHERE subject_key IN"
         " (SELECT subject_key FROM exposure_subject WHERE exposure_id = ?)"
@@ -264,6 +265,35 @@ def exposure_detail(con: duckdb.DuckDBPyConnection, exposure_id: str) -> Exposur
         tuple((str(v), str(n), str(w), utc(at)) for v, n, w, at in reviews),
         tuple(response_spans(con, str(row[1])).get(int(extra[1]), ())),
     )
+
+
+def _call_of(
+    con: duckdb.DuckDBPyConnection, exposure_id: str, record_id: str, choice: int
+) -> tuple[str | None, str]:
+    """Return request id and answer of an exposure; where they lie may be kept."""
+    if is_kept(con, _PLACES):
+        known = con.execute(
+            f"SELECT call, said FROM kept.{_PLACES} WHERE exposure_id = ? LIMIT 1", [exposure_id]
+        ).fetchone()
+        call, said = known or (None, None)
+        request = None
+        if call is not None:
+            sql, values = lying_at("query_record", [call])
+            request = (con.execute(f"SELECT request_id FROM ({sql})", values).fetchone() or [None])[
+                0
+            ]
+        return request, "" if said is None else bodies_at(con, [said])[said][1]
+    # One by one: a join would read every call and every answer for the sake of one.
+    asked = con.execute(
+        "SELECT request_id, response_text_id FROM query_record WHERE record_id = ? LIMIT 1",
+        [record_id],
+    ).fetchone() or (None, None)
+    answer = con.execute(
+        "SELECT text_id FROM query_choice WHERE record_id = ? AND choice = ? LIMIT 1",
+        [record_id, choice],
+    ).fetchone() or (asked[1] if choice == 0 else None,)
+    text_id = answer[0]
+    return asked[0], "" if text_id is None else bodies(con, [text_id]).get(text_id, "")
 
 
 _SUBJECTS = (

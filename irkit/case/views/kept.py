@@ -70,40 +70,44 @@ def named_for(start: str, *parts: str) -> str:
     return f"{start}_{digest[:24]}"
 
 
-#: Kept places (rowids) of the texts of answers that hold an exposure: text_id, place.
-TEXTS = "text_at"
+#: Stretches of rows that are read one by one; more of them are left to one pass over the table.
+_MOST_STRETCHES = 12
 
 
-def bodies(con: duckdb.DuckDBPyConnection, text_ids: Sequence[str]) -> dict[str, str]:
-    """Return texts by their ids; where their places are kept, without reading all texts."""
-    wanted = sorted(set(text_ids))
+def lying_at(table: str, places: Sequence[int]) -> tuple[str, list[int]]:
+    """Return SQL for the rows of a table at these places (rowids), and its values.
+
+    Rows that lie together are read together.  A list of places would be compared with every row
+    between the first and the last of them, which for two texts of a call is the whole table.
+    """
+    wanted = sorted(set(places))
     if not wanted:
-        return {}
-    found: dict[str, str] = {}
-    if is_kept(con, TEXTS):
-        rows = con.execute(
-            f"SELECT place FROM {_ROOM}.{TEXTS} WHERE text_id IN (SELECT unnest($ids))",
-            {"ids": wanted},
-        ).fetchall()
-        found = dict(bodies_at(con, [int(place) for (place,) in rows]).values())
-    rest = [text_id for text_id in wanted if text_id not in found]
-    if not rest:
-        return found
-    rows = con.execute(
-        "SELECT text_id, body FROM text WHERE text_id IN (SELECT unnest($ids)) ORDER BY text_id",
-        {"ids": rest},
-    ).fetchall()
-    return found | {str(text_id): str(body) for text_id, body in rows}
+        return f"SELECT rowid AS place, * FROM {table} WHERE false", []
+    starts = [i for i, place in enumerate(wanted) if i == 0 or wanted[i - 1] != place - 1]
+    if len(starts) > _MOST_STRETCHES:
+        slots = ", ".join("?" * len(wanted))
+        return f"SELECT rowid AS place, * FROM {table} WHERE rowid IN ({slots})", wanted
+    ends = [wanted[i - 1] for i in [*starts[1:], len(wanted)]]
+    values = [
+        edge for start, end in zip(starts, ends, strict=True) for edge in (wanted[start], end)
+    ]
+    one = f"SELECT rowid AS place, * FROM {table} WHERE rowid BETWEEN ? AND ?"
+    return " UNION ALL ".join([one] * len(starts)), values
 
 
 def bodies_at(con: duckdb.DuckDBPyConnection, places: Sequence[int]) -> dict[int, tuple[str, str]]:
     """Return id and body of the texts that lie at these places."""
-    wanted = sorted(set(places))
-    if not wanted:
-        return {}
+    sql, values = lying_at("text", places)
     rows = con.execute(
-        "SELECT rowid, text_id, body FROM text WHERE rowid IN"
-        f" ({', '.join('?' * len(wanted))}) ORDER BY rowid",
-        wanted,
+        f"SELECT place, text_id, body FROM ({sql}) ORDER BY place", values
     ).fetchall()
     return {int(place): (str(text_id), str(body)) for place, text_id, body in rows}
+
+
+def bodies(con: duckdb.DuckDBPyConnection, text_ids: Sequence[str]) -> dict[str, str]:
+    """Return texts by their ids."""
+    rows = con.execute(
+        "SELECT text_id, body FROM text WHERE text_id IN (SELECT unnest($ids)) ORDER BY text_id",
+        {"ids": sorted(set(text_ids))},
+    ).fetchall()
+    return {str(text_id): str(body) for text_id, body in rows}

@@ -238,7 +238,7 @@ def _marks_sql(calls: str) -> str:
 
 
 #: Rows that belong to a call and lie in tables of their own: what they are called, and where.
-_PARTS = {
+PARTS = {
     "evidence": "query_evidence",
     "exposure": "exposure",
     "entity": "entity",
@@ -287,7 +287,7 @@ def keep_sequence(con: duckdb.DuckDBPyConnection, key: ActorKey) -> None:
         " UNION ALL ".join(
             f"SELECT c.position, '{part}' AS part, t.rowid AS place"
             f" FROM {table} t JOIN {calls} c USING (record_id)"
-            for part, table in _PARTS.items()
+            for part, table in PARTS.items()
         )
         + " ORDER BY position, part, place",
     )
@@ -325,4 +325,4 @@ def held_places(
         " WHERE position = ? GROUP BY part ORDER BY part",
         [position],
     ).fetchall()
-    return {part: [] for part in _PARTS} | {str(part): list(places) for part, places in rows}
+    return {part: [] for part in PARTS} | {str(part): list(places) for part, places in rows}
