@@ -35,6 +35,9 @@ from writers import write
 
 BEGIN = 1787529600.0  # 2026-08-24T00:00:00Z, six weeks before the incident
 SPAN = 30.0
+#: The service replaces its model in the middle of the span: what actors repeat, they then send to
+#: both versions.
+REPLACED, NEXT = BEGIN + 15 * 86400.0, "ft:atlas-7b:northwind-support::2610"
 HEAT = (0.0, 0.3, 0.7, 0.7, 1.0, 1.0)
 PER_FILE = 200
 
@@ -138,6 +141,8 @@ def _answer(call: Call) -> dict[str, Any]:
     body = _SERVER.completion(request) if completion else _SERVER.chat(request, call.route)
     first = body["choices"][0]
     call.answer = first["message"]["content"] if "message" in first else first["text"]
+    if call.time >= REPLACED:
+        body["model"] = NEXT
     return body
 
 

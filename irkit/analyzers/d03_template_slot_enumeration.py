@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 ENUMERATION = "D3.enumeration"
 PROBE = "D3.pii_probe"
+SECRETS = "D3.secrets"
 COMPLETE = "D3.complete_enumeration"
 ROWS = "D3.rows"
 #: Targets for which a sensitive attribute must have been enumerated completely.
@@ -36,15 +37,16 @@ class TemplateSlotEnumeration:
     spec = DetectorSpec(
         id="D3",
         name="template_slot_enumeration",
-        version="2",
+        version="3",
         title="Template slot enumeration",
         looks_for="one template filled with every value of an attribute per person, or with many "
         "people's names and an open question for their data",
         inputs=("prompts", "responses", "params", "vectors"),
         statistic="enumeration: groups of prompts equal but for one slot whose values recur over "
         "groups, weighted by person, sensitive value and score-only answers; pii_probe: distinct "
-        "people or secrets asked for, context-free, weighted by open completion; rows: groups of "
-        "rows equal but for one feature whose values recur over groups",
+        "people asked for, context-free, weighted by open completion; secrets: distinct keys, "
+        "tokens and passwords asked for; rows: groups of rows equal but for one feature whose "
+        "values recur over groups",
         threshold_source="conformal against ordinary actors; signature at 20 targets",
         cost="about 15 microseconds per distinct prompt",
         checks=(
@@ -65,6 +67,7 @@ class TemplateSlotEnumeration:
             Statistic(ENUMERATION, 10, ("prompts",), {Technique.ATTRIBUTE_INFERENCE: 3.0}, 2.0),
             Statistic(ROWS, 10, ("vectors",), {Technique.ATTRIBUTE_INFERENCE: 3.0}, 2.0),
             Statistic(PROBE, 5, ("prompts",), {Technique.TRAINING_DATA_EXTRACTION: 1.0}, 3.0),
+            Statistic(SECRETS, 5, ("prompts",), {Technique.TRAINING_DATA_EXTRACTION: 1.0}, 3.0),
         ),
         signatures=(
             Signature(
@@ -98,14 +101,15 @@ class TemplateSlotEnumeration:
         named, opened = log.prompt("ask_person"), log.prompt("ask_open")
         value = np.select([named & opened, named, opened], [1.0, 0.7, 0.35], 0.2)
         contact = np.where((ask == ASK_CONTACT) & fresh, value, 0.0)
-        secret = np.where((ask == ASK_SECRET) & fresh, 0.7, 0.0)
+        secret = (ask == ASK_SECRET) & fresh
         rows = np.zeros(len(log), np.float32)
         if log.has_vectors.any():
             rows[:] = log.by_record(log.items.closed)
         return {
             ROWS: rows,
             ENUMERATION: enumeration.astype(np.float32),
-            PROBE: np.maximum(contact, secret).astype(np.float32),
+            PROBE: contact.astype(np.float32),
+            SECRETS: secret.astype(np.float32),
         }
 
     def window_scores(
@@ -119,7 +123,11 @@ class TemplateSlotEnumeration:
         asked = (log.prompt("ask") == ASK_ATTRIBUTE) & (scores[ENUMERATION] > 0)
         people = windows.best_per_key(log.prompt("target"), scores[ENUMERATION], asked)
         probes = windows.best_per_key(log.prompt("target"), scores[PROBE], scores[PROBE] > 0)
-        out = {ENUMERATION: np.maximum(groups, 0.5 * people), PROBE: probes}
+        out = {
+            ENUMERATION: np.maximum(groups, 0.5 * people),
+            PROBE: probes,
+            SECRETS: windows.distinct(log.prompt("target"), scores[SECRETS] > 0),
+        }
         if log.has_vectors.any():
             items = log.items
             which, _, members, _ = log.items_in(windows).groups(items.slot, items.closed)
@@ -143,7 +151,7 @@ class TemplateSlotEnumeration:
             if log.prompt("slot_closed")[record]:
                 return "same text as other queries but for one slot whose values recur per target"
             return "asks for a sensitive attribute of a named person"
-        if log.prompt("ask")[record] == ASK_SECRET:
+        if key == SECRETS:
             return "asks the model for a key, token or password"
         if log.prompt("ask_open")[record]:
             return "leaves a sentence open where a named person's data would follow"

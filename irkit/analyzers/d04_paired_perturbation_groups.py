@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from irkit.analyzers.sequences import Windows
 
 KEY = "D4.groups"
+RUNS = "D4.runs"
 CLOUDS = "D4.clouds"
 
 
@@ -34,14 +35,15 @@ class PairedPerturbationGroups(NoSignatures):
     spec = DetectorSpec(
         id="D4",
         name="paired_perturbation_groups",
-        version="2",
+        version="3",
         title="Paired perturbation groups",
         looks_for="many targets, each sent in an equal number of paraphrases under equal settings",
         inputs=("prompts", "params", "vectors"),
         statistic="groups of three or more prompts that share their rare tokens and differ in "
         "several places, times evenness of group sizes, times sameness of parameters, weighted by "
-        "how far the calls only read scores; clouds: groups of three or more near rows, times "
-        "evenness of group sizes",
+        "how far the calls only read scores; runs: log2 of the size of every group that only read "
+        "probabilities, times its share of the score reads from its first to its last; clouds: "
+        "groups of three or more near rows, times evenness of group sizes",
         threshold_source="conformal against ordinary actors",
         cost="about 10 microseconds per distinct prompt",
         checks=(
@@ -58,6 +60,7 @@ class PairedPerturbationGroups(NoSignatures):
         owasp=("LLM02:2025",),
         statistics=(
             Statistic(KEY, 25, ("prompts",), {Technique.MEMBERSHIP_INFERENCE: 3.0}, 1.0),
+            Statistic(RUNS, 10, ("prompts", "params"), {Technique.MEMBERSHIP_INFERENCE: 3.0}, 2.0),
             Statistic(CLOUDS, 10, ("vectors",), {Technique.MEMBERSHIP_INFERENCE: 3.0}, 2.0),
         ),
     )
@@ -73,13 +76,17 @@ class PairedPerturbationGroups(NoSignatures):
         if log.has_vectors.any():
             rows[:] = log.by_record(log.items.variants != 0)
         score = np.where(member, 0.1 + 0.9 * log.score_only, 0.0)
-        return {KEY: score.astype(np.float32), CLOUDS: rows}
+        read = member & log.column("logprobs").astype(np.bool_) & (log.score_only >= 0.6)
+        return {KEY: score.astype(np.float32), RUNS: read.astype(np.float32), CLOUDS: rows}
 
     def window_scores(
         self, log: Features, scores: Mapping[str, NDArray[np.float32]], windows: Windows
     ) -> dict[str, NDArray[np.float64]]:
         """Weighted number of groups times evenness times sameness of parameters."""
-        out = {KEY: self._paraphrases(log, scores, windows)}
+        out = {
+            KEY: self._paraphrases(log, scores, windows),
+            RUNS: self._runs(log, scores, windows),
+        }
         if log.has_vectors.any():
             items, inside = log.items, log.items_in(windows)
             owner, _, size, _ = inside.groups(items.variants, items.variants != 0)
@@ -102,8 +109,36 @@ class PairedPerturbationGroups(NoSignatures):
         all_uses = np.bincount(who, weights=uses, minlength=count)
         return np.asarray(even * same / np.maximum(all_uses, 1))
 
+    def _runs(
+        self, log: Features, scores: Mapping[str, NDArray[np.float32]], windows: Windows
+    ) -> NDArray[np.float64]:
+        """Large groups sent in one go, however many other calls lie between them.
+
+        An attack finishes a target before it takes up the next.  Texts of a test set that happen
+        to resemble each other are scattered over it, so that other score reads lie between them.
+        """
+        member = scores[RUNS] > 0
+        if not member.any():
+            return np.zeros(len(windows))
+        reads = log.column("logprobs").astype(np.bool_) & (log.score_only >= 0.6) & log.fresh
+        place = np.cumsum(reads[windows.rows], dtype=np.float64)
+        chosen = np.flatnonzero(member[windows.rows])
+        owner, place = windows.owner[chosen], place[chosen]
+        group = log.prompt("variants")[windows.rows[chosen]]
+        order = np.lexsort((place, group, owner))
+        owner, group, place = owner[order], group[order], place[order]
+        begin = np.ones(len(owner), np.bool_)
+        begin[1:] = (owner[1:] != owner[:-1]) | (group[1:] != group[:-1])
+        starts = np.flatnonzero(begin)
+        size = np.diff(np.append(starts, len(owner)))
+        span = place[starts + size - 1] - place[starts] + 1.0
+        value = np.where(size >= 3, np.log2(size) * size / span, 0.0)
+        return np.bincount(owner[starts], weights=value, minlength=len(windows)).astype(np.float64)
+
     def reason(self, log: Features, key: str, record: int) -> str:
         """Say why a record scored."""
+        if key == RUNS:
+            return "one of several wordings of the same target, sent one after the other for scores"
         if key == CLOUDS:
             return "one of several slight variations of the same row"
         return "one of several wordings of the same target, sent only to read a score"

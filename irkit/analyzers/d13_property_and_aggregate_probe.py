@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from irkit.analyzers.prompt_shape import mix
 from irkit.analyzers.registry import DetectorSpec, NoSignatures, Statistic, register
 from irkit.model import Technique
 
@@ -24,6 +23,9 @@ if TYPE_CHECKING:
     from irkit.analyzers.features import Features
     from irkit.analyzers.sequences import Windows
 
+#: A prompt counts as sent to two versions where the calls lie at most this far apart.  What an
+#: actor repeats before and after the model was replaced is its habit and no comparison.
+_APART_HOURS = 12
 VERSIONS = "D13.versions"
 AGGREGATE = "D13.aggregate"
 
@@ -35,7 +37,7 @@ class PropertyAndAggregateProbe(NoSignatures):
     spec = DetectorSpec(
         id="D13",
         name="property_and_aggregate_probe",
-        version="1",
+        version="2",
         title="Property and aggregate probe",
         looks_for="the same probes scored on several model versions, or many questions about "
         "shares and frequencies in the training data",
@@ -46,7 +48,7 @@ class PropertyAndAggregateProbe(NoSignatures):
         threshold_source="conformal against ordinary actors",
         cost="two groupings of records",
         checks=(
-            "the same prompt counts only where two model versions got it in one window",
+            "the same prompt counts only where two model versions got it within 12 hours",
             "replays that only read scores count five times as much",
         ),
         known_false_positives=(
@@ -64,16 +66,8 @@ class PropertyAndAggregateProbe(NoSignatures):
 
     def query_scores(self, log: Features) -> dict[str, NDArray[np.float32]]:
         """Mark prompts that this actor sent to several versions, and aggregate questions."""
-        part, prompt = log.log.part.astype(np.uint64), log.column("prompt_key")
-        key = mix(prompt) ^ mix(part)
-        usable = np.flatnonzero(log.has_prompts)
-        pairs = np.unique(
-            np.stack([key[usable], log.column("model")[usable].astype(np.uint64)]), axis=1
-        )
-        keys, versions = np.unique(pairs[0], return_counts=True)
         several = np.zeros(len(log), np.bool_)
-        if keys.size:
-            several[usable] = versions[np.searchsorted(keys, key[usable])] >= 2
+        several[_compared(log)] = True
         asks = log.prompt("aggregate") & log.prompt("instructs")
         return {
             VERSIONS: np.where(several, 0.2 + 0.8 * log.score_only, 0.0).astype(np.float32),
@@ -83,19 +77,11 @@ class PropertyAndAggregateProbe(NoSignatures):
     def window_scores(
         self, log: Features, scores: Mapping[str, NDArray[np.float32]], windows: Windows
     ) -> dict[str, NDArray[np.float64]]:
-        """Sum over distinct prompts; a prompt counts where the window holds two versions of it."""
+        """Sum over distinct prompts."""
         prompt, score = log.column("prompt_key"), scores[VERSIONS]
-        owner, _, _, best = windows.groups(prompt, score > 0, score)
-        pair = mix(prompt) + log.column("model").astype(np.uint64)
-        both, _, _, _ = windows.groups(pair, score > 0)
-        # Every prompt has one (prompt, version) pair per version it was sent to.
-        share = np.bincount(both, minlength=len(windows)) / np.maximum(
-            np.bincount(owner, minlength=len(windows)), 1
-        )
-        total = np.bincount(owner, weights=best, minlength=len(windows)).astype(np.float64)
         asked = scores[AGGREGATE]
         return {
-            VERSIONS: total * np.clip(share - 1.0, 0.0, 1.0),
+            VERSIONS: windows.best_per_key(prompt, score, score > 0),
             AGGREGATE: windows.best_per_key(prompt, asked, asked > 0),
         }
 
@@ -104,3 +90,21 @@ class PropertyAndAggregateProbe(NoSignatures):
         if key == VERSIONS:
             return "the same prompt was sent to another model version, too"
         return "asks for shares or frequencies in the training data or among customers"
+
+
+def _compared(log: Features) -> NDArray[np.int64]:
+    """Return the records of prompts that one actor sent to two versions shortly after each other.
+
+    Looked at over all of an actor's calls: a long probe set reaches its second version only after
+    more calls than any window holds.
+    """
+    usable = np.flatnonzero(log.has_prompts & log.log.kept)
+    part, prompt = log.log.part[usable], log.column("prompt_key")[usable]
+    time = log.log.time[usable].astype(np.float64)
+    order = np.lexsort((usable, time, prompt, part))
+    model = log.column("model")[usable][order]
+    same = (part[order][1:] == part[order][:-1]) & (prompt[order][1:] == prompt[order][:-1])
+    same &= model[1:] != model[:-1]
+    same &= np.diff(time[order]) <= _APART_HOURS * 3600e6
+    pair = np.flatnonzero(same)
+    return np.unique(usable[order][np.concatenate([pair, pair + 1])])

@@ -58,7 +58,7 @@ SELECT q.record_id, q.source_id, q.entry_no, q.sub_no, epoch_us(q.event_time) AS
   coalesce(q.scalars_returned, 0)::INTEGER AS scalars,
   coalesce(q.logit_bias_size, 0) AS bias_size, q.output_tokens::FLOAT AS output_tokens,
   coalesce(q.response_chars, 0)::FLOAT AS response_chars,
-  hash(coalesce(q.user_agent, '')) AS agent_key,
+  hash(coalesce(q.user_agent, '')) AS agent_key, q.system_text_id IS NOT NULL AS has_system,
   {KEY.format("q.prompt_text_id")} AS prompt_key,
   {KEY.format("q.response_text_id")} AS response_key,
   hash(q.temperature, q.top_p, q.n, q.max_tokens, q.logprobs_requested, q.top_logprobs, q.echo,
@@ -149,6 +149,7 @@ def load_log(case: Case) -> QueryLog:
         name: frame[name].to_numpy()
         for name in (
             *("params_known", "logprobs", "echo", "scalars", "bias_size", "response_chars"),
+            "has_system",
             *("prompt_key", "response_key", "model", "params_key", "fingerprint", "agent_key"),
         )
     }

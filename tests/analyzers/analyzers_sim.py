@@ -371,6 +371,7 @@ class Sim:
             row["output_tokens"] = 0
         self.records.append(row)
         if system:
+            row["system_text_id"] = self.text(system)
             self.messages.append(
                 {"record_id": record_id, "source_id": 1, "pos": 0, "role": "system",
                  "text_id": self.text(system)}

@@ -104,6 +104,45 @@ def search_bot(rng: random.Random, n: int) -> Iterator[Call]:
         yield chat(prose(rng, rng.randrange(2, 5)), prose(rng, 20), max_tokens=64, gap=3)
 
 
+def judge(rng: random.Random, n: int) -> Iterator[Call]:
+    """Answers graded by the model, the grade read off the full list of alternatives (G-Eval)."""
+    for _ in range(n):
+        yield chat(
+            "You will be given one answer. Rate its coherence from 1 to 5.\n"
+            f"Answer: {prose(rng, 30)}\nCoherence (number only):",
+            str(rng.randrange(1, 6)),
+            max_tokens=1,
+            has_logprobs=True,
+            scalars_returned=21,
+            temperature=0.0,
+        )
+
+
+def intent_classifier(rng: random.Random, n: int) -> Iterator[Call]:
+    """What customers wrote, unrelated texts, labelled under a constant system prompt."""
+    labels = ("billing", "delivery", "returns", "other")
+    for _ in range(n):
+        yield chat(
+            prose(rng, rng.randrange(3, 14)),
+            rng.choice(labels),
+            system=f"Answer with one label: {', '.join(labels)}.",
+            max_tokens=1,
+            has_logprobs=True,
+            scalars_returned=21,
+            temperature=0.0,
+        )
+
+
+def nightly_scores(rng: random.Random, n: int) -> Iterator[Call]:
+    """A fixed set of passages scored every night, also after the model was replaced."""
+    suite = [prose(rng, 40) for _ in range(25)]
+    for i in range(n):
+        night = i // len(suite)
+        gap = 80_000 if i and i % len(suite) == 0 else 5
+        version = "m-1" if night < 2 else "m-2"
+        yield sim.score(suite[i % len(suite)], temperature=0.0, model_version=version, gap=gap)
+
+
 HARD: dict[str, Kind] = {
     "regression_suite": regression_suite,
     "load_test": load_test,
@@ -113,6 +152,9 @@ HARD: dict[str, Kind] = {
     "bulk_extraction": bulk_extraction,
     "analyst": analyst,
     "search_bot": search_bot,
+    "judge": judge,
+    "intent_classifier": intent_classifier,
+    "nightly_scores": nightly_scores,
     **{name: kind for name, (kind, _) in sim.ORDINARY.items()},
 }
 
