@@ -41,9 +41,9 @@ class PairedPerturbationGroups(NoSignatures):
         inputs=("prompts", "params", "vectors"),
         statistic="groups of three or more prompts that share their rare tokens and differ in "
         "several places, times evenness of group sizes, times sameness of parameters, weighted by "
-        "how far the calls only read scores; runs: log2 of the size of every group that only read "
-        "probabilities, times its share of the score reads from its first to its last; clouds: "
-        "groups of three or more near rows, times evenness of group sizes",
+        "how far the calls only read scores; runs: log2 of the size of every group whose own "
+        "probabilities were read, times its share of such reads from its first to its last; "
+        "clouds: groups of three or more near rows, times evenness of group sizes",
         threshold_source="conformal against ordinary actors",
         cost="about 10 microseconds per distinct prompt",
         checks=(
@@ -76,7 +76,7 @@ class PairedPerturbationGroups(NoSignatures):
         if log.has_vectors.any():
             rows[:] = log.by_record(log.items.variants != 0)
         score = np.where(member, 0.1 + 0.9 * log.score_only, 0.0)
-        read = member & log.column("logprobs").astype(np.bool_) & (log.score_only >= 0.6)
+        read = member & _reads_prompt(log)
         return {KEY: score.astype(np.float32), RUNS: read.astype(np.float32), CLOUDS: rows}
 
     def window_scores(
@@ -120,7 +120,7 @@ class PairedPerturbationGroups(NoSignatures):
         member = scores[RUNS] > 0
         if not member.any():
             return np.zeros(len(windows))
-        reads = log.column("logprobs").astype(np.bool_) & (log.score_only >= 0.6) & log.fresh
+        reads = _reads_prompt(log) & log.fresh
         place = np.cumsum(reads[windows.rows], dtype=np.float64)
         chosen = np.flatnonzero(member[windows.rows])
         owner, place = windows.owner[chosen], place[chosen]
@@ -138,10 +138,16 @@ class PairedPerturbationGroups(NoSignatures):
     def reason(self, log: Features, key: str, record: int) -> str:
         """Say why a record scored."""
         if key == RUNS:
-            return "one of several wordings of the same target, sent one after the other for scores"
+            return "one of several wordings of a target, sent in a run to read their probabilities"
         if key == CLOUDS:
             return "one of several slight variations of the same row"
         return "one of several wordings of the same target, sent only to read a score"
+
+
+def _reads_prompt(log: Features) -> NDArray[np.bool_]:
+    """Calls that return the prompt's own probabilities, which is what tells a member."""
+    echo = log.column("echo").astype(np.bool_) & log.column("logprobs").astype(np.bool_)
+    return np.asarray(echo & (log.score_only >= 0.6))
 
 
 def _even_groups(
