@@ -269,11 +269,15 @@ def _surprise(row: dict[str, Any], facts: dict[str, Any], prior: float) -> list[
     if row["p_value"] is None:
         return []
     family = facts.get("family", {})
-    out = [
-        "How surprising: an ordinary actor looks like this or stronger in"
-        f" {number(row['p_value'])}; after accounting for all {family.get('units', 0):,} actors"
-        f" tested, q = {row['q_value']:.2g} (the share of false discoveries, Benjamini-Hochberg)."
-    ]
+    words = (
+        f"How surprising: an ordinary actor looks like this or stronger in {number(row['p_value'])}"
+    )
+    if row["q_value"] is not None:
+        words += (
+            f"; after accounting for all {family.get('units', 0):,} actors tested,"
+            f" q = {row['q_value']:.2g} (the share of false discoveries, Benjamini-Hochberg)"
+        )
+    out = [f"{words}."]
     bound = posterior_bound(row["p_value"], prior)
     out.append(
         f"  If 1 in {round(1 / prior):,} actors were an attacker, this p-value alone could raise"

@@ -11,7 +11,9 @@ from analyzers_sim import ATTACKS, NOUNS, START, Sim, chatter, give_corpus, new_
 
 from irkit.analyzers import explain, replay
 from irkit.analyzers.baseline import build_baseline
+from irkit.analyzers.calibrate import PRIOR
 from irkit.analyzers.campaign import network_of
+from irkit.analyzers.explanation import _surprise
 from irkit.errors import UsageError
 
 #: 460 ordinary actors are enough for a promise at this rate.
@@ -57,6 +59,18 @@ def _findings(case, unit, kind="credential"):
     return case.frame(
         "SELECT * FROM finding WHERE unit = ? AND unit_kind = ? ORDER BY tier", [unit, kind]
     ).to_dicts()
+
+
+def test_an_explanation_leaves_out_what_was_not_computed(world):
+    case, _, _, _ = world
+    found = next(f for f in _findings(case, "bad-loss_membership") if f["p_value"] is not None)
+    facts = {"family": {"units": 7}}
+    told = " ".join(_surprise({**found, "q_value": None}, facts, PRIOR))
+    assert "q =" not in told
+    assert told.startswith("How surprising: an ordinary actor looks like this or stronger in ")
+    assert "all 7 actors tested, q = 0.05" in " ".join(
+        _surprise({**found, "q_value": 0.05}, facts, PRIOR)
+    )
 
 
 @pytest.mark.parametrize("kind", list(ATTACKS))
