@@ -29,6 +29,7 @@ from irkit.analyzers.prompt_shape import mix
 from irkit.analyzers.registry import Registry, load_detectors
 from irkit.analyzers.scoring import PREDICT, Scorer
 from irkit.analyzers.sequences import BUCKETS, units_of
+from irkit.engine.memory import keep_freed_memory
 from irkit.model import Progress, Stage, Technique, UnitKind
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def replay(
         if progress:
             progress(Progress(Stage.REPLAY, done, total, "steps", what))
 
+    keep_freed_memory()
     registry = load_detectors()
     ordinary = load_baseline(baseline) if baseline else generic_baseline()
     ordinary = ordinary or Baseline(
