@@ -165,12 +165,14 @@ def repetition(block: Block) -> Repetition:
     for period in PERIODS:
         if len(block.hashes) <= period:
             break
-        same = np.zeros(len(block.hashes), np.bool_)
-        same[period:] = block.hashes[period:] == block.hashes[:-period]
-        same[period:] &= block.doc[period:] == block.doc[:-period]
-        candidates = np.flatnonzero(block.count_by_doc(same) >= max(_MIN_RUN, period))
+        at = np.flatnonzero(block.hashes[period:] == block.hashes[:-period])
+        at = at[block.doc[at] == block.doc[at + period]] + period
+        count = np.bincount(block.doc[at], minlength=docs)
+        candidates = np.flatnonzero(count >= max(_MIN_RUN, period))
         if not candidates.size:
             continue
+        same = np.zeros(len(block.hashes), np.bool_)
+        same[at] = True
         part = block.select(candidates)
         keep = np.repeat(block.bounds[candidates] - part.bounds[:-1], part.sizes) + np.arange(
             len(part.hashes)

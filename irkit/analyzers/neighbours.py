@@ -169,6 +169,12 @@ def components(docs: int, a: I64, b: I64, salt: U64) -> U64:
     return out
 
 
+def _repeated(key: U64) -> I64:
+    """Return, ascending, all places whose key may occur twice: most others need no sorting."""
+    bucket = (key >> np.uint64(48)).astype(np.int64)
+    return np.flatnonzero(np.bincount(bucket, minlength=1 << 16)[bucket] > 1)
+
+
 def _near_duplicates(block: Block, salt: U64) -> U64:
     size = block.sizes
     grams = np.where(size >= 20, 3, np.where(size >= 2, 2, 1))
@@ -187,16 +193,19 @@ def _near_duplicates(block: Block, salt: U64) -> U64:
         more = h[np.minimum(at + step, top)] * np.uint64(2 * step + 1)
         gram += np.where(reach > step, more, np.uint64(0))
     sketch = np.empty((HASHES, len(live)), np.uint32)
+    value = np.empty_like(gram)
     for row in range(HASHES):
         factor = np.uint64((BASE * (2 * row + 3)) & ((1 << 64) - 1) | 1)
-        value = ((gram * factor) >> np.uint64(32)).astype(np.uint32)
-        sketch[row] = np.minimum.reduceat(value, bounds[:-1])
+        np.multiply(gram, factor, out=value)
+        # The upper half of the least value is the least upper half.
+        sketch[row] = np.minimum.reduceat(value, bounds[:-1]) >> np.uint64(32)
     left: list[I64] = []
     right: list[I64] = []
     for band in range(BANDS):
         rows = sketch[band * ROWS : (band + 1) * ROWS].astype(np.uint64)
         key = mix(mix(rows[0] ^ (rows[1] << np.uint64(32))) ^ rows[2]) ^ salt[live]
-        order = np.argsort(key, kind="stable")
+        order = _repeated(key)
+        order = order[np.argsort(key[order], kind="stable")]
         same = np.flatnonzero(key[order][1:] == key[order][:-1])
         a, b = order[same], order[same + 1]
         alike = (sketch[:, a] == sketch[:, b]).mean(0) >= SIMILAR
