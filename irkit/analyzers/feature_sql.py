@@ -13,6 +13,7 @@ from irkit.analyzers.sequences import KEY
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
+    from duckdb import DuckDBPyConnection
 
     from irkit.case import Case
 
@@ -35,14 +36,14 @@ def _key(column: str) -> str:
     return KEY.format(column)
 
 
-def stream_prompts(case: Case, keys: U64) -> Iterator[pa.Array]:
+def stream_prompts(con: DuckDBPyConnection, keys: U64) -> Iterator[pa.Array]:
     """Yield prompt texts in the order of ``keys``; a missing text comes as null."""
     import pyarrow as pa
 
     wanted = pa.table({"pos": np.arange(len(keys)), "key": keys})
-    case.con.register("wanted_prompts", wanted)
+    con.register("wanted_prompts", wanted)
     try:
-        reader = case.con.execute(
+        reader = con.execute(
             f"SELECT {_CUT.format('t.body', _HEAD, _TAIL)} AS body FROM wanted_prompts w"
             f" LEFT JOIN (SELECT {_key('text_id')} AS key, any_value(body) AS body FROM text"
             f"   WHERE {_key('text_id')} IN (SELECT key FROM wanted_prompts) GROUP BY 1) t"
@@ -51,12 +52,12 @@ def stream_prompts(case: Case, keys: U64) -> Iterator[pa.Array]:
         for batch in reader:
             yield batch.column(0)
     finally:
-        case.con.unregister("wanted_prompts")
+        con.unregister("wanted_prompts")
 
 
-def stream_responses(case: Case, rows: int) -> Iterator[tuple[U64, pa.Array]]:
+def stream_responses(con: DuckDBPyConnection, rows: int) -> Iterator[tuple[U64, pa.Array]]:
     """Yield (keys, texts) of every response once."""
-    reader = case.con.execute(
+    reader = con.execute(
         f"SELECT {_key('text_id')} AS key,"
         f" {_CUT.format('body', _RESPONSE_HEAD, _RESPONSE_TAIL)} AS body FROM text"
         " WHERE text_id IN (SELECT text_id FROM query_choice"

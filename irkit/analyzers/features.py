@@ -8,14 +8,16 @@ and the result does not depend on how many there are.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from irkit.analyzers import feature_sql as sql
+from irkit.analyzers.ahead import Ahead
 from irkit.analyzers.blocks import block_of, repetition
 from irkit.analyzers.neighbours import Relations, relations
 from irkit.analyzers.prompt_shape import ASK_CONTACT, Shapes, mix, shapes
@@ -27,6 +29,7 @@ from irkit.model import UnitKind
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from duckdb import DuckDBPyConnection
 
     from irkit.case import Case
 
@@ -35,6 +38,8 @@ I64 = NDArray[np.int64]
 U64 = NDArray[np.uint64]
 Bools = NDArray[np.bool_]
 T = TypeVar("T")
+_PromptColumns = tuple[dict[str, NDArray[Any]], I64]
+_ResponseColumns = tuple[U64, dict[str, NDArray[Any]]]
 
 #: Prompts per block, about two megabytes of text: small enough for the processor's cache.
 BLOCK_DOCS = 8192
@@ -94,6 +99,29 @@ class Features:
         self._note = note or (lambda _done, _total, _what: None)
         self._cache: dict[str, NDArray[Any]] = {}
         self._held_items: tuple[Windows, Windows] | None = None
+        self._ahead: Ahead | None = None
+
+    @contextmanager
+    def reading_ahead(self) -> Iterator[None]:
+        """Read texts on a thread of its own while the caller works on what needs none.
+
+        What is computed is the same with and without.
+        """
+        usable = np.flatnonzero(self.log.kept & self.has_prompts)
+        self._ahead = Ahead(
+            self.case.con.cursor(),
+            {
+                "_prompts": lambda con: self._read_prompts(con, usable),
+                "_responses": self._read_responses,
+            },
+        )
+        try:
+            yield
+        finally:
+            made = self._ahead.close()
+            self._ahead = None
+            for name, value in made.items():
+                self.__dict__.setdefault(name, value)
 
     def __len__(self) -> int:
         return len(self.log)
@@ -146,9 +174,13 @@ class Features:
     # -- prompts ----------------------------------------------------------------------------------
 
     @cached_property
-    def _prompts(self) -> tuple[dict[str, NDArray[Any]], I64]:
+    def _prompts(self) -> _PromptColumns:
+        if self._ahead is not None:
+            return cast("_PromptColumns", self._ahead.result("_prompts"))
+        return self._read_prompts(self.case.con, np.flatnonzero(self.log.kept & self.has_prompts))
+
+    def _read_prompts(self, con: DuckDBPyConnection, usable: I64) -> _PromptColumns:
         log = self.log
-        usable = np.flatnonzero(log.kept & self.has_prompts)
         key = mix(log.columns["prompt_key"][usable]) ^ mix(log.part[usable].astype(np.uint64))
         _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
         order = np.argsort(first, kind="stable")
@@ -163,15 +195,17 @@ class Features:
         def work(job: tuple[pa.Array, I64]) -> tuple[Shapes, Relations, Meaning]:
             return prompt_features(*job)
 
-        results = self._map(work, self._prompt_blocks(keys, part))
+        results = self._map(work, self._prompt_blocks(con, keys, part))
         return _columns(results or [work((_no_text(), part))], (Shapes, Relations, Meaning)), pair
 
-    def _prompt_blocks(self, keys: U64, part: I64) -> Iterator[tuple[pa.Array, I64]]:
+    def _prompt_blocks(
+        self, con: DuckDBPyConnection, keys: U64, part: I64
+    ) -> Iterator[tuple[pa.Array, I64]]:
         import pyarrow as pa
 
         held: list[pa.Array] = []
         count = done = 0
-        for batch in sql.stream_prompts(self.case, keys):
+        for batch in sql.stream_prompts(con, keys):
             held.append(batch)
             count += len(batch)
             if count < BLOCK_DOCS:
@@ -191,7 +225,10 @@ class Features:
 
     def _map(self, work: Callable[[Any], T], jobs: Iterator[Any]) -> list[T]:
         """Run blocks on worker threads (numpy releases the interpreter lock), keeping order."""
-        return list(ordered_map(work, jobs, self.case.settings.worker_threads))
+        if self._ahead is not None:
+            jobs = self._ahead.until_closed(jobs)
+        with closing(ordered_map(work, jobs, self.case.settings.worker_threads)) as results:
+            return list(results)
 
     def prompt(self, name: str) -> NDArray[Any]:
         """Return a field of :class:`Shapes` or :class:`Relations` per record (0 without prompt)."""
@@ -233,8 +270,9 @@ class Features:
 
     def items_in(self, windows: Windows) -> Windows:
         """Return the same windows over items instead of records."""
-        if self._held_items is not None and self._held_items[0] is windows:
-            return self._held_items[1]
+        held = self._held_items
+        if held is not None and held[0] is windows:
+            return held[1]
         counts = self.item_counts
         starts = np.cumsum(counts) - counts
         size = counts[windows.rows]
@@ -249,11 +287,16 @@ class Features:
     # -- responses --------------------------------------------------------------------------------
 
     @cached_property
-    def _responses(self) -> tuple[U64, dict[str, NDArray[Any]]]:
+    def _responses(self) -> _ResponseColumns:
+        if self._ahead is not None:
+            return cast("_ResponseColumns", self._ahead.result("_responses"))
+        return self._read_responses(self.case.con)
+
+    def _read_responses(self, con: DuckDBPyConnection) -> _ResponseColumns:
         keys: list[U64] = []
 
         def jobs() -> Iterator[pa.Array]:
-            for key, texts in sql.stream_responses(self.case, BLOCK_DOCS):
+            for key, texts in sql.stream_responses(con, BLOCK_DOCS):
                 keys.append(key)
                 yield texts
 

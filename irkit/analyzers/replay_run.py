@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -29,6 +31,7 @@ from irkit.analyzers.prompt_shape import mix
 from irkit.analyzers.registry import Registry, load_detectors
 from irkit.analyzers.scoring import PREDICT, Scorer
 from irkit.analyzers.sequences import BUCKETS, units_of
+from irkit.engine.local import ordered_map
 from irkit.engine.memory import keep_freed_memory
 from irkit.model import Progress, Stage, Technique, UnitKind
 
@@ -82,16 +85,17 @@ def replay(
 
     keep_freed_memory()
     registry = load_detectors()
-    ordinary = load_baseline(baseline) if baseline else generic_baseline()
-    ordinary = ordinary or Baseline(
-        {"kind": "none", "detectors": {}, "features": ""}, [], {}, {}, {}
-    )
     note(0, 4, "reading records")
-    log = Features(case, note)
+    with ThreadPoolExecutor(1, thread_name_prefix="irkit-baseline") as beside:
+        loading = beside.submit(lambda: load_baseline(baseline) if baseline else generic_baseline())
+        log = Features(case, note)
+        ordinary = loading.result() or Baseline(
+            {"kind": "none", "detectors": {}, "features": ""}, [], {}, {}, {}
+        )
     scorer = Scorer.of(registry, log, note)
     court = Court(scorer, ordinary, frozenset(comparable(ordinary, registry)), case.settings.fpr)
     note(1, 4, "comparing actors")
-    judged = [judge(court, units_of(log.log, kind)) for kind in KINDS]
+    judged = _judge_all(court, log, case.settings.worker_threads)
     moved = _shift(judged)
     # Drift guard: where the calibration does not fit, ranks are reported and p-values withheld.
     court = replace(court, valid=ordinary.stationary and not moved["invalid"])
@@ -125,6 +129,23 @@ def replay(
         dict(ordinary.described),
         tuple(facts["warnings"]),
     )
+
+
+def _judge_all(court: Court, log: Features, workers: int) -> list[Judged]:
+    """Judge the kinds of actors on threads; they share nothing but what is only read."""
+
+    def work(kind: UnitKind) -> Judged:
+        return judge(court, units_of(log.log, kind))
+
+    before = dict(court.scorer.errors)
+    with closing(ordered_map(work, KINDS, workers)) as results:
+        judged = list(results)
+    if court.scorer.errors == before:
+        return judged
+    # A detector that fails falls silent for the kinds that follow: which do must not depend on
+    # the threads.
+    court.scorer.errors = before
+    return [work(kind) for kind in KINDS]
 
 
 def _facts(

@@ -80,15 +80,16 @@ class Scorer:
         """Compute every query score once."""
         scorer = cls(registry, log, registry.statistics())
         total = len(registry.detectors)
-        for number, detector in enumerate(registry.detectors.values()):
-            if note:
-                note(number, total, detector.spec.title)
-            scores = scorer._guard(detector, lambda d: d.query_scores(log)) or {}
-            for statistic in detector.spec.statistics:
-                score = scores.get(statistic.key)
-                if score is None:
-                    score = np.zeros(len(log), np.float32)
-                scorer.query[statistic.key] = np.nan_to_num(score, nan=0.0)
+        with log.reading_ahead():
+            for number, detector in enumerate(registry.detectors.values()):
+                if note:
+                    note(number, total, detector.spec.title)
+                scores = scorer._guard(detector, lambda d: d.query_scores(log)) or {}
+                for statistic in detector.spec.statistics:
+                    score = scores.get(statistic.key)
+                    if score is None:
+                        score = np.zeros(len(log), np.float32)
+                    scorer.query[statistic.key] = np.nan_to_num(score, nan=0.0)
         return scorer
 
     def table(self, windows: Windows) -> F64:
