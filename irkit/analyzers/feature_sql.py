@@ -27,8 +27,10 @@ _RESPONSE_HEAD, _RESPONSE_TAIL = 16000, 4000
 #: Shortest continuation that counts, in characters, and the gap allowed before it.
 _CONTINUES, _GAP = 40, 40
 
+#: Counting bytes is free; characters are counted only where the bytes may be too many.
 _CUT = (
-    "CASE WHEN length({0}) > {1} + {2} THEN left({0}, {1}) || ' ' || right({0}, {2}) ELSE {0} END"
+    "CASE WHEN strlen({0}) > {1} + {2} AND length({0}) > {1} + {2}"
+    " THEN left({0}, {1}) || ' ' || right({0}, {2}) ELSE {0} END"
 )
 
 
@@ -40,31 +42,43 @@ def stream_prompts(con: DuckDBPyConnection, keys: U64) -> Iterator[pa.Array]:
     """Yield prompt texts in the order of ``keys``; a missing text comes as null."""
     import pyarrow as pa
 
-    wanted = pa.table({"pos": np.arange(len(keys)), "key": keys})
-    con.register("wanted_prompts", wanted)
+    con.register("wanted_prompts", pa.table({"pos": np.arange(len(keys)), "key": keys}))
     try:
+        # The wanted keys are the small side: texts pass by them and are held only to be ordered.
         reader = con.execute(
-            f"SELECT {_CUT.format('t.body', _HEAD, _TAIL)} AS body FROM wanted_prompts w"
-            f" LEFT JOIN (SELECT {_key('text_id')} AS key, any_value(body) AS body FROM text"
-            f"   WHERE {_key('text_id')} IN (SELECT key FROM wanted_prompts) GROUP BY 1) t"
-            " USING (key) ORDER BY w.pos"
+            f"SELECT w.pos, {_CUT.format('t.body', _HEAD, _TAIL)} AS body FROM text t"
+            f" RIGHT JOIN wanted_prompts w ON w.key = {_key('t.text_id')} ORDER BY w.pos"
         ).to_arrow_reader(4096)
+        last = -1
         for batch in reader:
-            yield batch.column(0)
+            pos = batch.column(0).to_numpy()
+            # Two texts of one key (64 bits of a hash) count as one.
+            fresh = np.diff(pos, prepend=last) > 0
+            last = int(pos[-1]) if len(pos) else last
+            texts = batch.column(1)
+            yield texts if fresh.all() else texts.filter(pa.array(fresh))
     finally:
         con.unregister("wanted_prompts")
 
 
-def stream_responses(con: DuckDBPyConnection, rows: int) -> Iterator[tuple[U64, pa.Array]]:
-    """Yield (keys, texts) of every response once."""
-    reader = con.execute(
-        f"SELECT {_key('text_id')} AS key,"
-        f" {_CUT.format('body', _RESPONSE_HEAD, _RESPONSE_TAIL)} AS body FROM text"
-        " WHERE text_id IN (SELECT text_id FROM query_choice"
-        " UNION ALL SELECT response_text_id FROM query_record WHERE response_text_id IS NOT NULL)"
-    ).to_arrow_reader(rows)
-    for batch in reader:
-        yield batch.column(0).to_numpy(zero_copy_only=False), batch.column(1)
+def stream_responses(
+    con: DuckDBPyConnection, keys: U64, rows: int
+) -> Iterator[tuple[U64, pa.Array]]:
+    """Yield (keys, texts) of the responses in ``keys`` and of all further choices, once each."""
+    import pyarrow as pa
+
+    con.register("wanted_responses", pa.table({"key": keys}))
+    try:
+        reader = con.execute(
+            f"SELECT t.key, {_CUT.format('t.body', _RESPONSE_HEAD, _RESPONSE_TAIL)} AS body"
+            f" FROM (SELECT {_key('text_id')} AS key, body FROM text) t SEMI JOIN"
+            " (SELECT key FROM wanted_responses UNION ALL"
+            f" SELECT {_key('text_id')} AS key FROM query_choice WHERE choice > 0) w USING (key)"
+        ).to_arrow_reader(rows)
+        for batch in reader:
+            yield batch.column(0).to_numpy(zero_copy_only=False), batch.column(1)
+    finally:
+        con.unregister("wanted_responses")
 
 
 def more_choices(case: Case) -> pl.DataFrame:

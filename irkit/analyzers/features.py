@@ -296,7 +296,8 @@ class Features:
         keys: list[U64] = []
 
         def jobs() -> Iterator[pa.Array]:
-            for key, texts in sql.stream_responses(con, BLOCK_DOCS):
+            wanted = np.unique(self.column("response_key"))
+            for key, texts in sql.stream_responses(con, wanted, BLOCK_DOCS):
                 keys.append(key)
                 yield texts
 

@@ -23,6 +23,7 @@ from irkit.model import UnitKind
 
 if TYPE_CHECKING:
     import polars as pl
+    import pyarrow as pa
 
     from irkit.case import Case
 
@@ -117,70 +118,112 @@ class QueryLog:
 
 
 NO_TIME = np.iinfo(np.int64).min
+#: What records of a partition are ordered by; what is not known comes last.
+_ORDER = ("time_us", "source_id", "entry_no", "sub_no")
+_LAST = np.iinfo(np.int64).max
+#: Columns that are taken as they are, with the value of what is not known (None: always known).
+_COLUMNS: dict[str, float | None] = {
+    **dict.fromkeys(("params_known", "logprobs", "echo", "scalars", "bias_size", "response_chars")),
+    "has_system": None,
+    "prompt_key": 0,
+    "response_key": 0,
+    **dict.fromkeys(("params_key", "fingerprint", "agent_key")),
+    **dict.fromkeys(("temperature", "max_tokens", "output_tokens"), float("nan")),
+}
 
 
 def load_log(case: Case) -> QueryLog:
-    """Read every call of a case in a fixed order and mark retries."""
+    """Read every call of a case in a fixed order and mark retries.
+
+    Names become codes and columns become arrays one by one, so that no frame of all columns is
+    held, let alone copied to be sorted.
+    """
     import polars as pl
 
-    frame = case.frame(_RECORDS).with_columns(
-        pl.coalesce(
-            pl.lit("c") + pl.col("credential"),
-            pl.lit("i") + pl.col("source_ip"),
-            pl.lit("s") + pl.col("session"),
-            pl.lit("-"),
-        ).alias("part"),
-        pl.col("prompt_key").fill_null(0),
-        pl.col("response_key").fill_null(0),
-    )
+    table = case.con.execute(_RECORDS).to_arrow_table()
     coded, names = {}, {}
-    for column in ("part", "credential", "source_ip", "session", "operation", "model"):
-        values, codes = _code(frame[column])
-        names[column] = Names(values)
-        coded[column] = codes
-    frame = frame.drop("part", "credential", "source_ip", "session", "operation", "model")
-    frame = frame.with_columns(pl.Series(name, codes) for name, codes in coded.items()).sort(
-        "part", "time_us", "source_id", "entry_no", "sub_no", "record_id", nulls_last=True
-    )
-    time = frame["time_us"].fill_null(NO_TIME).to_numpy()
-    part = frame["part"].to_numpy()
-    leader = _leaders(part, frame["prompt_key"].to_numpy(), frame["params_key"].to_numpy(), time)
-    columns = {
-        name: frame[name].to_numpy()
-        for name in (
-            *("params_known", "logprobs", "echo", "scalars", "bias_size", "response_chars"),
-            "has_system",
-            *("prompt_key", "response_key", "model", "params_key", "fingerprint", "agent_key"),
-        )
-    }
-    for name in ("temperature", "max_tokens", "output_tokens"):
-        columns[name] = frame[name].fill_null(float("nan")).to_numpy()
+    for column in ("credential", "source_ip", "session", "operation", "model"):
+        names[column], coded[column] = _code(table[column])
+        table = table.drop_columns(column)
+    coded["part"] = _partitions(*(coded[name] for name in ("credential", "source_ip", "session")))
+    record_id = pl.Series("record_id", table["record_id"])
+    keys = [coded["part"], *(_filled(table[name].cast("int64"), _LAST) for name in _ORDER)]
+    order = _order(keys, record_id)
+    record_id = record_id.gather(order)
+    part = coded["part"][order]
+    codes = {name: coded[name][order] for name in coded if name != "part"}
+    time = _filled(table["time_us"], NO_TIME)[order]
+    columns = {name: _filled(table[name], empty)[order] for name, empty in _COLUMNS.items()}
+    columns["model"] = codes["model"]
+    leader = _leaders(part, columns["prompt_key"], columns["params_key"], time)
     kinds = {UnitKind.SESSION: "session", UnitKind.CREDENTIAL: "credential"}
     kinds[UnitKind.SOURCE_IP] = "source_ip"
     return QueryLog(
-        frame["record_id"],
+        record_id,
         time,
         part,
-        {kind: frame[column].to_numpy() for kind, column in kinds.items()},
-        {kind: names[column] for kind, column in kinds.items()},
+        {kind: codes[column] for kind, column in kinds.items()},
+        {kind: Names(names[column]) for kind, column in kinds.items()},
         leader,
         leader == np.arange(len(leader)),
         columns,
-        frame["operation"].to_numpy(),
-        names["operation"].values.to_list(),
+        codes["operation"],
+        names["operation"].to_list(),
     )
 
 
-def _code(values: pl.Series) -> tuple[pl.Series, I64]:
+def _code(values: pa.ChunkedArray) -> tuple[pl.Series, I64]:
     """Return the sorted distinct values and each row's position in them (-1: null)."""
     import polars as pl
+    import pyarrow as pa
 
-    unique = values.drop_nulls().unique().sort()
-    table = pl.DataFrame({"value": unique, "code": np.arange(len(unique), dtype=np.int64)})
-    joined = pl.DataFrame({"value": values}).join(
-        table, on="value", how="left", maintain_order="left"
-    )
-    return unique, joined["code"].fill_null(-1).to_numpy()
+    encoded = values.dictionary_encode().unify_dictionaries()
+    chunks = [chunk for chunk in encoded.chunks if len(chunk)]
+    if not chunks:
+        return pl.Series([], dtype=pl.String), np.zeros(0, np.int64)
+    found = pl.Series(chunks[0].dictionary.cast(pa.large_string()), dtype=pl.String)
+    order = found.arg_sort().to_numpy()
+    place = np.full(len(found) + 1, -1, np.int64)
+    place[order] = np.arange(len(found))
+    at = np.concatenate([chunk.indices.fill_null(-1).to_numpy() for chunk in chunks])
+    # The index -1 of a null takes the last place, which holds -1.
+    return found.gather(order), place[at]
+
+
+def _partitions(credential: I64, source_ip: I64, session: I64) -> I64:
+    """Number what stands for the actor of each record: nothing, credential, address, session."""
+    addresses = int(credential.max(initial=-1)) + 2
+    sessions = addresses + int(source_ip.max(initial=-1)) + 1
+    key = np.where(session >= 0, sessions + session, 0)
+    key = np.where(source_ip >= 0, addresses + source_ip, key)
+    key = np.where(credential >= 0, 1 + credential, key)
+    used = np.zeros(int(key.max(initial=0)) + 1, np.bool_)
+    used[key] = True
+    return np.asarray((np.cumsum(used) - 1)[key], np.int64)
+
+
+def _filled(values: pa.ChunkedArray, empty: float | None) -> NDArray[Any]:
+    """Return a column as an array, with a value for what is not known."""
+    import pyarrow.compute as pc
+
+    known = values if empty is None else pc.fill_null(values, empty)
+    return np.asarray(known.to_numpy())
+
+
+def _order(keys: list[I64], record_id: pl.Series) -> I64:
+    """Order records by the keys, and by their ids where all keys are equal."""
+    order = np.lexsort(keys[::-1])
+    same = np.ones(max(0, len(order) - 1), np.bool_)
+    for key in keys:
+        same &= key[order[1:]] == key[order[:-1]]
+    if not same.any():
+        return order
+    tied = np.zeros(len(order), np.bool_)
+    tied[order[1:][same]] = tied[order[:-1][same]] = True
+    rows = np.flatnonzero(tied)
+    rank = np.zeros(len(order), np.int64)
+    rank[rows[record_id.gather(rows).arg_sort().to_numpy()]] = np.arange(len(rows))
+    return np.lexsort([rank, *keys[::-1]])
 
 
 def _leaders(part: I64, prompt: U64, params: U64, time: I64) -> I64:
