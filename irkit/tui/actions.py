@@ -103,7 +103,7 @@ SCREENS: tuple[tuple[str, str, str], ...] = (
     ("deadlines", "Deadlines", "Deadlines"),
     ("notification", "Notification", "Notify"),
     ("evidence", "Evidence", "Evidence"),
-    ("quarantine", "Quarantine", ""),
+    ("quarantine", "Quarantine", "Quarantine"),
 )
 
 _TABLES = ("actors", "exposures", "quarantine")

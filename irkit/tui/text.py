@@ -10,11 +10,11 @@ from datetime import UTC, datetime, timedelta
 
 from rich.text import Text
 
-from irkit.case.shown import clean, mask, mask_addresses, mask_shapes
+from irkit.case.shown import clean, mask, mask_addresses, mask_names, mask_shapes
 
 __all__ = [
-    "clean", "duration", "line", "mask", "mask_addresses", "mask_shapes", "middle", "number",
-    "p_value", "plain", "plural", "remaining", "short_stamp", "size", "stamp", "urgency",
+    "clean", "duration", "line", "mask", "mask_addresses", "mask_names", "mask_shapes", "middle",
+    "number", "p_value", "plain", "plural", "remaining", "short_stamp", "size", "stamp", "urgency",
 ]  # fmt: skip
 
 

@@ -456,3 +456,29 @@ async def test_resizing_keeps_place_and_says_when_it_is_too_small(filled, make_a
         await settle(pilot)
         assert "little more room" not in shown(app)
         assert app.screen.query_one(PagedTable).cursor_row == 2
+
+
+async def test_nothing_of_the_actor_before_stands_under_the_new_one(filled, make_app) -> None:
+    app = make_app(filled)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await settle(pilot)
+        app.replay_actor(views.ActorKey(UnitKind.CREDENTIAL, fiction.EXTRACTOR), "r00081")
+        await settle(pilot)
+        replay = app.screen
+        assert isinstance(replay, ReplayScreen) and "⟦■" in shown(app)
+        before = replay.detail
+        await press(pilot, "2")
+        # The reading is held, as on a slow disk.
+        reload, replay.reload = replay.reload, lambda: None  # type: ignore[method-assign]
+        app.replay_actor(views.ActorKey(UnitKind.CREDENTIAL, fiction.MEMBERSHIP))
+        await settle(pilot)
+        text = shown(app)
+        assert fiction.MEMBERSHIP[:8] in text and "reading…" in text
+        assert "⟦■" not in text and "onset" not in text and "no queries" not in text
+        await press(pilot, "n")
+        assert "still being read" in shown(app), "not: no more leaks"
+        replay.reload = reload  # type: ignore[method-assign]
+        replay.reload()
+        await settle(pilot)
+        assert "query" in shown(app) and replay.detail is not before
+        assert "reading…" not in shown(app)

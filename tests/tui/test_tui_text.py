@@ -157,3 +157,27 @@ def test_numbers_sizes_and_names() -> None:
     assert text.p_value(0.0002, "conformal") == "2.0e-04"
     assert text.middle("key-0123456789abcdef", 11) == "key-0…bcdef"
     assert text.plural(1, "file") == "1 file" and text.plural(2, "person", "people") == "2 people"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Patient Mara Feldweg, born", "••••••• •••• •••••••, born"),
+        ("write to Радостина Иванова now", "write to ••••••••• ••••••• now"),
+        ("Ana-Lucía D'Orso-Pérez came", "•••-••••• •'••••-••••• came"),
+        ("My favourite word is Lisbon.", "My favourite word is Lisbon."),
+        ("NIST AI says HTTP GET", "NIST AI says HTTP GET"),
+        ("Label. Yes or No", "Label. Yes or No"),
+    ],
+)
+def test_what_looks_like_a_name_is_masked(text: str, shown: str) -> None:
+    from irkit.case.shown import mask_names
+
+    assert mask_names(text) == shown
+
+
+def test_names_cost_linear_time_on_hostile_text() -> None:
+    from irkit.case.shown import mask_names
+
+    for hostile in ("A" * 300_000, "A b " * 80_000, "A-" * 150_000, "Aa'" * 100_000 + "!"):
+        assert len(mask_names(hostile)) == len(hostile)

@@ -14,7 +14,7 @@ from irkit.case import views
 from irkit.tui.actions import bindings
 from irkit.tui.screens.base import CaseScreen
 from irkit.tui.screens.browse import PAGE
-from irkit.tui.text import clean, line, mask_shapes, middle, number, plural
+from irkit.tui.text import clean, line, mask_names, mask_shapes, middle, number, plural
 from irkit.tui.widgets.tables import Cell, PagedTable, TableColumn
 from irkit.tui.widgets.words import Words
 
@@ -111,7 +111,7 @@ class QuarantineScreen(CaseScreen):
         row, raw = data
         box = self.query_one("#detail", VerticalScroll)
         box.border_title = f"Entry {number(row.entry_no)} of {line(middle(row.source, 40))}"
-        text = mask_shapes(raw.decode("utf-8", "backslashreplace"))
+        text = mask_names(mask_shapes(raw.decode("utf-8", "backslashreplace")))
         more = max(0, row.byte_len - len(raw))
         self.query_one("#detail-text", Words).say(
             Content.assemble(

@@ -130,7 +130,22 @@ class ReplayScreen(CaseScreen):
         if self.is_mounted:
             self.playing = False
             self.set_reactive(ReplayScreen.position, 0)
+            self._clear()
             self.reload()
+
+    def _clear(self) -> None:
+        """Show nothing of the actor before while the new one is read: his words are not hers."""
+        assert self.key is not None
+        name = f"{KIND[self.key.kind.value]} {middle(self.key.unit, 32)}"
+        head = Content.assemble((name, "bold"), ("  reading…", "$muted"))
+        self.query_one("#replay-head", Words).say(head)
+        curve = self.query_one(EvidenceCurve)
+        curve.points, curve.total, curve.onset, curve.position = (), 0, None, 0
+        curve.reading = True
+        self.query_one("#curve-box").border_title = "Evidence so far"
+        self.query_one("#texts").border_title = "Prompt and response"
+        for pane in ("text-body", "this-query", "logprobs", "why-text", "params"):
+            self.query_one(f"#{pane}", Words).say(Content.styled("reading…", "$muted"))
 
     def reload(self) -> None:
         """Read the sequence's summary, curve and reasons."""
@@ -165,6 +180,7 @@ class ReplayScreen(CaseScreen):
             self.choose_actor(page.rows[0].key)
             return
         self.query_one("#replay-head", Words).say(Content.styled("No actor to replay", "bold"))
+        self.query_one(EvidenceCurve).reading = False
         self.query_one("#text-body", Words).say(
             Content(
                 "No actor was flagged yet. Press 1 to see what is still to do, or 2, then a, to"
@@ -181,6 +197,7 @@ class ReplayScreen(CaseScreen):
         widget = self.query_one(EvidenceCurve)
         widget.points, widget.total = curve, summary.total
         widget.onset = summary.onset_position
+        widget.reading = False
         why = [finding_lines(finding) for finding in findings]
         if results:
             head = Content.styled("What each detector said", "bold")
@@ -467,6 +484,8 @@ class ReplayScreen(CaseScreen):
     def _leak(self, found: list[int]) -> None:
         if found:
             self._go(found[0])
+        elif self.summary is None and self.key is not None:
+            self.notify("This actor's queries are still being read.", markup=False)
         else:
             self.notify("No more leaks in this direction.", markup=False)
 

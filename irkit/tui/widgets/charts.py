@@ -148,6 +148,8 @@ class EvidenceCurve(Widget):
     total: reactive[int] = reactive(0)
     position: reactive[int] = reactive(0)
     onset: reactive[int | None] = reactive(None)
+    #: Nothing is known of the sequence yet, which is not the same as an empty one.
+    reading: reactive[bool] = reactive(True)
 
     class Picked(Message):
         """A person clicked at a position of the sequence."""
@@ -160,7 +162,8 @@ class EvidenceCurve(Widget):
         """Draw curve, markers and leaks to the widget's size."""
         width, height = max(10, self.size.width), max(3, self.size.height)
         if not self.total:
-            return Content.styled("no queries in this sequence", "$muted")
+            words = "reading…" if self.reading else "no queries in this sequence"
+            return Content.styled(words, "$muted")
         values, leaks = self._columns(width)
         top = max(values, default=0.0)
         here, onset = self._column(self.position, width), self._onset_column(width)

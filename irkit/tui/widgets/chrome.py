@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from irkit.tui.app import IrkitApp
 
 
+#: Columns from which all tabs fit with their full titles, with their short ones, and with the
+#: short ones but for the last; below that, those of other screens are cut to three letters.
+FULL_TABS, ALL_SHORT_TABS, SHORT_TABS = 112, 93, 80
+
+
 class _Segment(Words):
     """A part of the status line that leads to a screen when clicked."""
 
@@ -58,9 +63,10 @@ class StatusBar(Horizontal):
             deadline.say(Content(""))
             evidence.say(Content(""))
         else:
-            title = line(head.title, 44 if roomy else 28 if wide else 21)
+            narrow = 21 if self.app.size.width >= SHORT_TABS else 12
+            title = line(head.title, 44 if roomy else 28 if wide else narrow)
             if head.synthetic and "sample" not in title.lower():
-                title = f"SAMPLE {title}" if wide else line(f"SAMPLE {head.title}", 24)
+                title = f"SAMPLE {title}" if wide else line(f"SAMPLE {head.title}", narrow + 3)
             where = f" · {phase}" if phase and roomy else ""
             case.say(Content.assemble((title, "bold"), (where, "$muted")))
             deadline.say(self._deadline(head.deadline, now, wide))
@@ -77,13 +83,15 @@ class StatusBar(Horizontal):
         else:
             masked.say(Content.styled("● masked", "$muted"))
 
-    @staticmethod
-    def _deadline(row: DeadlineRow | None, now: datetime, wide: bool) -> Content:
+    def _deadline(self, row: DeadlineRow | None, now: datetime, wide: bool) -> Content:
         if row is None or row.at is None:
             return Content.styled("no deadline yet", "$muted")
         symbol, style = URGENCY[urgency(row.at, now)]
         what = f"{line(row.regime)} {line(row.kind)}" if wide else line(row.regime, 12)
         maybe = "" if row.applies == "yes" else "?"
+        if not wide and self.app.size.width < SHORT_TABS:
+            # How long is left is never cut; whose clock it is stands on the overview.
+            return Content.styled(f"{symbol} {remaining(row.at, now)}{maybe}", style)
         return Content.styled(f"{symbol} {remaining(row.at, now)} · {what}{maybe}", style)
 
 
@@ -93,8 +101,13 @@ class _Tab(Words):
         self.screen_name, self.label, self.short, self.digit = name, label, short, digit
         self.tooltip = f"{label} ({digit})"
 
-    def fit(self, wide: bool) -> None:
-        text = self.label if wide else self.short
+    def fit(self, width: int, active: str) -> None:
+        text = self.label if width >= FULL_TABS else self.short
+        last = SCREENS[-1][0]
+        if width < (ALL_SHORT_TABS if active == last else SHORT_TABS):
+            text = text if self.screen_name == active else text[:3]
+        elif width < ALL_SHORT_TABS and self.screen_name == last:
+            text = ""
         self.display = bool(text)
         self.say(Content.assemble((str(self.digit), "$footer-key-foreground"), " ", text))
 
@@ -126,7 +139,7 @@ class NavBar(Horizontal):
     def fit(self) -> None:
         """Use short titles where the long ones do not fit."""
         for tab in self.query(_Tab):
-            tab.fit(self.app.size.width >= 110)
+            tab.fit(self.app.size.width, self.active)
 
 
 class JobBar(Horizontal):
