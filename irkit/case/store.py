@@ -40,6 +40,13 @@ OWNER = "writer.json"
 _LEAST_FREE = 8 << 20
 
 #: A damaged or foreign file must never make the engine reach out or load code.
+#: What a finished query held goes back to the system soon; by default the database keeps some
+#: hundred megabytes above its memory limit for the next one.
+_GIVE_BACK = {
+    "allocator_background_threads": True,
+    "allocator_flush_threshold": "16MB",
+    "allocator_bulk_deallocation_flush_threshold": "16MB",
+}
 LOCKDOWN = (
     "SET autoinstall_known_extensions=false",
     "SET autoload_known_extensions=false",
@@ -153,6 +160,7 @@ class Case:
             "threads": 1 if sharing else settings.worker_threads,
             "temp_directory": str(path / ".spill"),
             "preserve_insertion_order": True,
+            **_GIVE_BACK,
         }
         try:
             con = duckdb.connect(str(path / DATABASE), read_only=not write, config=config)
