@@ -58,7 +58,24 @@ def macro_f1(matrix: Mapping[str, Mapping[str, int]], *, missed: bool) -> float:
 def pairwise_f1(
     truth: Mapping[str, Hashable], found: Sequence[Iterable[str]]
 ) -> tuple[float, float, float]:
-    """Precision, recall and F1 of linked pairs.
+    """Precision, recall and F1 of linked pairs; arguments as for :func:`pairs`."""
+    return f1_of([pairs(truth, found)])
+
+
+def f1_of(counts: Iterable[tuple[int, int, int]]) -> tuple[float, float, float]:
+    """Precision, recall and F1 over cases together, from the counts of :func:`pairs`.
+
+    Pooled, so that a case in which nothing was linked costs recall and leaves precision alone.
+    """
+    right, linked, meant = (sum(c) for c in zip(*counts, strict=True))
+    precision = right / linked if linked else 0.0
+    recall = right / meant if meant else 0.0
+    both = precision + recall
+    return precision, recall, 2 * precision * recall / both if both else 0.0
+
+
+def pairs(truth: Mapping[str, Hashable], found: Sequence[Iterable[str]]) -> tuple[int, int, int]:
+    """Count pairs of actors: linked rightly, linked at all, and to be linked.
 
     Args:
         truth: group of each actor that belongs to one (ordinary actors are left out).
@@ -69,11 +86,7 @@ def pairwise_f1(
     for actor, group in truth.items():
         groups.setdefault(group, []).append(actor)
     meant = {frozenset(p) for group in groups.values() for p in combinations(sorted(group), 2)}
-    right = len(linked & meant)
-    precision = right / len(linked) if linked else 0.0
-    recall = right / len(meant) if meant else 0.0
-    both = precision + recall
-    return precision, recall, 2 * precision * recall / both if both else 0.0
+    return len(linked & meant), len(linked), len(meant)
 
 
 def quantiles(values: Sequence[float]) -> tuple[float, float]:

@@ -88,12 +88,10 @@ def grid_text(result: GridResult) -> list[str]:
                     line.append(".")
             lines.append(line)
         out += _table(lines)
-        scores = targets.link_scores(result)
-        if scores:
-            out.append(
-                f"linked pairs: precision {scores[0]:.3f}, recall {scores[1]:.3f}, F1"
-                f" {scores[2]:.3f}, mean over {len(result.links)} cases with bystanders"
-            )
+        out += [
+            f"linked pairs, {name}: precision {precision:.3f}, recall {recall:.3f}, F1 {f1:.3f}"
+            for name, (precision, recall, f1) in targets.link_scores(result).items()
+        ]
         chosen = len(result.discoveries)
         false = chosen - sum(result.discoveries)
         out.append(

@@ -7,14 +7,14 @@ target down is named.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from detection_harness import metrics
 from detection_harness.alarms import AlarmResult
 from detection_harness.classifier import ClassifierResult
 from detection_harness.families import FAMILIES
-from detection_harness.grid import GridResult, Outcome
+from detection_harness.grid import Cell, GridResult
 from detection_harness.windows import ORDINARY, SETTINGS, WindowResult
 
 ALPHA = 1e-3
@@ -151,69 +151,67 @@ def _walks(result: ClassifierResult | None) -> Target:
 
 
 def _sybil(result: GridResult | None) -> list[Target]:
-    """Recall of attacks split 100 ways against the same attacks from one credential."""
-    item, words = "100-way split, after linking", "recall drop <= 10 points"
+    """Recall of attacks split 100 ways against the same attacks from one credential.
+
+    By calls of each credential: one call each is no sequence any more, and what is left to link by
+    is the wording alone.
+    """
+    item, words = "split, after linking", "recall drop <= 10 points"
     if result is None:
-        return [_not_measured(item, words, "no grid in this run")]
-
-    def rates(credentials: int) -> dict[tuple[str, float, int, bool], float]:
-        by: dict[tuple[str, float, int, bool], list[Outcome]] = {}
-        for o in result.outcomes:
-            c = o.cell
-            if c.credentials == credentials:
-                by.setdefault((c.family, c.dilution, c.queries, c.visible), []).append(o)
-        return {k: sum(o.found(ALPHA) for o in v) / len(v) for k, v in by.items()}
-
-    most = max((o.cell.credentials for o in result.outcomes), default=1)
-    one, many = rates(1), rates(most)
-    both = sorted(set(one) & set(many))
+        return [_not_measured(f"100-way {item}", words, "no grid in this run")]
+    rates: dict[Cell, list[bool]] = {}
+    for o in result.outcomes:
+        rates.setdefault(o.cell, []).append(o.found(ALPHA))
+    recall = {cell: sum(hits) / len(hits) for cell, hits in rates.items()}
+    most = max((cell.credentials for cell in recall), default=1)
+    drops: dict[int, dict[str, list[float]]] = {}
+    for cell, many in recall.items():
+        one = recall.get(replace(cell, credentials=1))
+        if cell.credentials == most > 1 and one is not None:
+            name = cell.family if cell.visible else f"{cell.family} (scores hidden)"
+            drops.setdefault(cell.queries, {}).setdefault(name, []).append(one - many)
+    if not drops:
+        return [_not_measured(f"{most}-way {item}", words, "no split cells in this run")]
     out = []
-    if most < 2 or not both:
-        out.append(_not_measured(item, words, "no split cells in this run"))
-    else:
-        drop = sum(one[k] - many[k] for k in both) / len(both)
-        worst: dict[str, list[float]] = {}
-        for k in both:
-            worst.setdefault(k[0], []).append(one[k] - many[k])
-        weak = {k: sum(v) / len(v) for k, v in worst.items() if sum(v) / len(v) > 0.10}
-        why = "more than 10 points: " + ", ".join(f"{k} {v:.0%}" for k, v in sorted(weak.items()))
+    for queries, by in sorted(drops.items(), reverse=True):
+        every = [x for some in by.values() for x in some]
+        drop = sum(every) / len(every)
+        weak = {k: sum(v) / len(v) for k, v in by.items() if sum(v) / len(v) > 0.10}
         out.append(
             Target(
-                f"{most}-way split, after linking",
+                f"{most}-way {item}, {queries / most:g} calls each",
                 words,
-                f"{100 * drop:+.1f} points over {len(both)} cells",
+                f"{100 * drop:+.1f} points over {len(every)} cells",
                 drop <= 0.10,
-                why if weak else "",
+                "more than 10 points: " + ", ".join(f"{k} {v:.0%}" for k, v in sorted(weak.items()))
+                if weak
+                else "",
             )
         )
-    scores = link_scores(result)
-    if scores is None:
-        out.append(_not_measured("linked pairs", "F1 >= 0.9", "no split cells in this run"))
-    else:
-        precision, recall, f1 = scores
+    for name, (precision, recalled, f1) in link_scores(result).items():
         out.append(
             Target(
-                "linked pairs of attackers (campaigns reported)",
+                f"linked pairs of attackers, {name}",
                 "F1 >= 0.9",
-                f"F1 {f1:.3f} (precision {precision:.3f}, recall {recall:.3f})",
+                f"F1 {f1:.3f} (precision {precision:.3f}, recall {recalled:.3f})",
                 f1 >= 0.9,
-                "undetected families cannot be linked; linked bystanders count" if f1 < 0.9 else "",
+                "families that are not found cannot be linked; linked bystanders count"
+                if f1 < 0.9
+                else "",
             )
         )
     return out
 
 
-def link_scores(result: GridResult) -> tuple[float, float, float] | None:
-    """Mean pairwise precision, recall, and F1 over cases with split attacks."""
-    if not result.links:
-        return None
-    scores = [metrics.pairwise_f1(truth, found) for truth, found in result.links]
-    count = len(scores)
-    return (
-        sum(s[0] for s in scores) / count,
-        sum(s[1] for s in scores) / count,
-        sum(s[2] for s in scores) / count,
-    )
+def link_scores(result: GridResult) -> dict[str, tuple[float, float, float]]:
+    """Precision, recall, and F1 of linked pairs, by what the log shows of scores and calls each."""
+    groups: dict[str, list[tuple[int, int, int]]] = {}
+    for truth, found in result.links:
+        cell = next(iter(truth.values()))
+        shown = "scores seen" if cell.visible else "scores hidden"
+        each = "10 calls each or more" if cell.queries >= 10 * cell.credentials else "fewer"
+        groups.setdefault(f"{shown}, {each}", []).append(metrics.pairs(truth, found))
+    return {name: metrics.f1_of(groups[name]) for name in sorted(groups, reverse=True)}
 
 
 def _onsets(result: GridResult | None) -> list[Target]:
