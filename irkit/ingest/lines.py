@@ -21,6 +21,7 @@ from irkit.ingest.entries import (
     empty_chunk,
     reject,
 )
+from irkit.ingest.gather import Gathered
 
 #: Bytes handed on at once: large enough to spread the cost of planning a statement.
 BLOCK = 16 << 20
@@ -90,30 +91,23 @@ class LineSplitter:
 
     def split(self, pieces: Iterable[bytes]) -> Iterator[Chunk]:
         """Yield chunks of lines."""
-        held: list[bytes] = []
-        size = 0
-        waiting = 0  # bytes since the last line feed
+        held = Gathered(self._block)
         iterator = iter(pieces)
         for piece in iterator:
-            held.append(piece)
-            size += len(piece)
-            last = piece.rfind(b"\n")
-            waiting = waiting + len(piece) if last < 0 else len(piece) - last - 1
-            if waiting > self._max_line:
-                data = b"".join(held)
-                cut = data.rfind(b"\n") + 1
-                if cut:
-                    yield from self._chunks(data[:cut], open_tail=False)
-                rest = yield from self._skip(data[cut:], iterator)
-                held, size, waiting = [rest], len(rest), len(rest)
-            elif size >= self._block and waiting < size:
-                data = b"".join(held)
-                cut = data.rfind(b"\n") + 1
-                yield from self._chunks(data[:cut], open_tail=False)
-                held, size = [data[cut:]], len(data) - cut
-        data = b"".join(held)
-        if data:
-            yield from self._chunks(data, open_tail=not data.endswith(b"\n"))
+            held.add(piece)
+            if held.open > self._max_line:
+                lines, head = held.take()
+                if len(lines):
+                    yield from self._chunks(lines, open_tail=False)
+                rest = yield from self._skip(head, iterator)
+                held.add(rest)
+            elif held.size >= self._block and held.open < held.size:
+                lines, rest = held.take()
+                yield from self._chunks(lines, open_tail=False)
+                held.add(rest)
+        if held.size:
+            tail = held.open > 0
+            yield from self._chunks(held.all(), open_tail=tail)
 
     def _skip(self, head: bytes, pieces: Iterator[bytes]) -> Generator[Chunk, None, bytes]:
         """Hash an overlong line to its end without keeping it; return what follows it."""
@@ -137,7 +131,7 @@ class LineSplitter:
         yield empty_chunk(self._source_id, [row])
         return rest
 
-    def _chunks(self, data: bytes, *, open_tail: bool) -> Iterator[Chunk]:
+    def _chunks(self, data: memoryview, *, open_tail: bool) -> Iterator[Chunk]:
         """Cut at line feeds; very short lines go in several chunks, to bound what is held."""
         feeds = np.flatnonzero(np.frombuffer(data, np.uint8) == 10)
         if len(feeds) <= _MAX_LINES:
@@ -151,7 +145,7 @@ class LineSplitter:
             yield self._chunk(data[start:stop], part - start, open_tail=open_tail and last)
             start = stop
 
-    def _chunk(self, data: bytes, feeds: Numbers, *, open_tail: bool) -> Chunk:
+    def _chunk(self, data: memoryview, feeds: Numbers, *, open_tail: bool) -> Chunk:
         buffer = np.frombuffer(data, np.uint8)
         bounds = np.concatenate(([0], feeds + 1, [len(data)] if open_tail else []))
         bounds = bounds.astype(np.int64)
@@ -173,7 +167,7 @@ class LineSplitter:
         rejects: list[Reject] = []
         replaced: dict[int, bytes] = {}
         for index in odd.tolist():
-            raw = data[starts[index] : stops[index]]
+            raw = bytes(data[starts[index] : stops[index]])
             text = _unprefixed(raw)
             if not text:
                 keep[index] = False
@@ -181,7 +175,7 @@ class LineSplitter:
                 replaced[index] = text
         blanks = len(starts) - int(keep.sum())
         for index in np.flatnonzero(keep & (length > self._max_line)).tolist():
-            raw = data[starts[index] : stops[index]]
+            raw = bytes(data[starts[index] : stops[index]])
             rejects.append(
                 reject(
                     self._source_id,
@@ -195,7 +189,7 @@ class LineSplitter:
             keep[index] = False
         if not _is_utf8(lines):
             for index in np.flatnonzero(keep).tolist():
-                raw = data[starts[index] : stops[index]]
+                raw = bytes(data[starts[index] : stops[index]])
                 try:
                     raw.decode("utf-8")
                 except UnicodeDecodeError as error:
