@@ -32,10 +32,14 @@ CREATE TABLE evidence_source (
   PRIMARY KEY (source_id))
 """
 
-QUERY_RECORD = """
+#: A digest in hexadecimal.  It compresses to half at best, and finding that out by trying every
+#: method costs more than writing it as it is.
+ID = "VARCHAR USING COMPRESSION uncompressed"
+
+QUERY_RECORD = f"""
 CREATE TABLE query_record (
-  record_id VARCHAR NOT NULL, source_id INTEGER NOT NULL, source_format VARCHAR NOT NULL,
-  entry_no BIGINT NOT NULL, sub_no INTEGER NOT NULL, byte_offset BIGINT, raw_sha256 VARCHAR,
+  record_id {ID} NOT NULL, source_id INTEGER NOT NULL, source_format VARCHAR NOT NULL,
+  entry_no BIGINT NOT NULL, sub_no INTEGER NOT NULL, byte_offset BIGINT, raw_sha256 {ID},
   request_id VARCHAR, provider_response_id VARCHAR, correlation_id VARCHAR, trace_id VARCHAR,
   event_time TIMESTAMP, event_time_end TIMESTAMP, event_time_kind VARCHAR,
   provider VARCHAR, operation VARCHAR, endpoint VARCHAR,
@@ -46,7 +50,7 @@ CREATE TABLE query_record (
   temperature DOUBLE, top_p DOUBLE, n INTEGER, best_of INTEGER, seed BIGINT, max_tokens INTEGER,
   stop VARCHAR[], logprobs_requested BOOLEAN, top_logprobs INTEGER, echo BOOLEAN,
   logit_bias JSON, logit_bias_size INTEGER, stream BOOLEAN, params_json JSON, params_known BOOLEAN,
-  system_text_id VARCHAR, prompt_text_id VARCHAR, response_text_id VARCHAR,
+  system_text_id {ID}, prompt_text_id {ID}, response_text_id {ID},
   prompt_chars BIGINT, response_chars BIGINT, turn_count INTEGER, choice_count INTEGER,
   finish_reason VARCHAR, has_logprobs BOOLEAN, mean_logprob DOUBLE, min_logprob DOUBLE,
   token_count_lp INTEGER, scalars_returned BIGINT,
@@ -65,13 +69,13 @@ INITIAL = Migration(
         " detail JSON, PRIMARY KEY (stage, item))",
         EVIDENCE,
         QUERY_RECORD,
-        "CREATE TABLE text (text_id VARCHAR NOT NULL, body VARCHAR NOT NULL)",
+        f"CREATE TABLE text (text_id {ID} NOT NULL, body VARCHAR NOT NULL)",
         # Input messages of a chat in order (system, history, current turn); pos from 0.
-        "CREATE TABLE query_message (record_id VARCHAR NOT NULL, source_id INTEGER NOT NULL,"
-        " pos INTEGER NOT NULL, role VARCHAR NOT NULL, text_id VARCHAR NOT NULL)",
+        f"CREATE TABLE query_message (record_id {ID} NOT NULL, source_id INTEGER NOT NULL,"
+        f" pos INTEGER NOT NULL, role VARCHAR NOT NULL, text_id {ID} NOT NULL)",
         # Every returned choice, choice 0 included.
-        "CREATE TABLE query_choice (record_id VARCHAR NOT NULL, source_id INTEGER NOT NULL,"
-        " choice INTEGER NOT NULL, text_id VARCHAR NOT NULL, finish_reason VARCHAR)",
+        f"CREATE TABLE query_choice (record_id {ID} NOT NULL, source_id INTEGER NOT NULL,"
+        f" choice INTEGER NOT NULL, text_id {ID} NOT NULL, finish_reason VARCHAR)",
         # Natural-log probabilities of choice 0; with echo the prompt's tokens come first.
         "CREATE TABLE query_logprob (record_id VARCHAR NOT NULL, source_id INTEGER NOT NULL,"
         " tokens VARCHAR[], token_logprobs DOUBLE[], top_logprobs JSON)",
