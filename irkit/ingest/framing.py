@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -75,10 +76,11 @@ def frame(head: bytes, *, complete: bool) -> Framing:
     if first in b"{d:ei" and looks_like_stream(lines):
         return Framing.STREAM
     if first == b"{":
-        scanner = Scanner()
-        scanner.feed(lines[0])
-        if len(scanner.opens) > 1 and scanner.broken_at < 0:
-            return Framing.DOCUMENTS
+        if not _is_one_value(lines[0]):
+            scanner = Scanner()
+            scanner.feed(lines[0])
+            if len(scanner.opens) > 1 and scanner.broken_at < 0:
+                return Framing.DOCUMENTS
         if len(all_lines) == 1 and not complete:
             return Framing.NDJSON  # one line longer than the sample
         whole = sum(line.startswith(b"{") and line.endswith(b"}") for line in lines)
@@ -90,6 +92,18 @@ def frame(head: bytes, *, complete: bool) -> Framing:
     if rows.header(text) is not None:
         return Framing.CSV
     return Framing.TEXT
+
+
+def _is_one_value(line: bytes) -> bool:
+    """True where a line is exactly one JSON value; False says nothing.
+
+    It spares small files, of which an archive may hold millions, the set-up of the scanner.
+    """
+    try:
+        json.loads(line.decode())
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 #: Names of archive members kept per source; how many there were is kept for all.

@@ -17,6 +17,7 @@ from irkit.ingest import structure
 from irkit.ingest.documents import DocumentSplitter
 from irkit.ingest.entries import as_hex
 from irkit.ingest.extraction import Extraction
+from irkit.ingest.framing import Framing, frame
 from irkit.ingest.giants import LONG, Giants
 from irkit.ingest.lines import LineSplitter
 from irkit.ingest.repair import mend
@@ -349,3 +350,21 @@ def test_giant_texts_return_unchanged():
     assert giants._filled(f"<{slim['a']}>") == "<" + long.replace("\ud800", "�") + ">"
     assert json.loads(slim["b"][0])["image"].startswith("[irkit-")
     assert slim["b"][1] == "short"
+
+
+@pytest.mark.parametrize(
+    ("head", "framing"),
+    [
+        (b'{"a": 1}', Framing.NDJSON),
+        (b'{"a": 1}{"a": 2}', Framing.DOCUMENTS),
+        (b'{"a": 1} {"a": 2}\n{"a": 3}', Framing.DOCUMENTS),
+        (b'{"a": {"b": 1}}\n{"a": 2}', Framing.NDJSON),
+        (b'{"a": 1}\n{\n"a": 2\n}\n{\n"a": 3\n}', Framing.DOCUMENTS),
+        (b'{"a": ' + b"[" * 20_000 + b"]" * 20_000 + b"}", Framing.NDJSON),
+        (b'{"a": ' + b"9" * 20_000 + b'}{"a": 1}', Framing.DOCUMENTS),
+        (b'{"a": "\xff"}{"a": 1}', Framing.DOCUMENTS),
+        (b'{"a": ', Framing.DOCUMENTS),
+    ],
+)
+def test_the_first_line_tells_documents_from_lines(head, framing):
+    assert frame(head, complete=True) is framing
