@@ -39,7 +39,7 @@ class OrderedMap(Generic[T, R]):
     """Map items on threads that each keep a worker of their own; results come in input order.
 
     Args:
-        make: builds one worker; called once per thread.  Where a worker has ``interrupt`` and
+        make: builds one worker; called once per thread, again if it failed.  Where a worker has ``interrupt`` and
             ``close``, they are called when the map is closed.
         work: applies a worker to an item.
         workers: number of threads, at least 1.
@@ -73,11 +73,21 @@ class OrderedMap(Generic[T, R]):
             done, future = waiting.popleft()
             yield done, future.result()
 
-    def _one(self, item: T) -> R:
+    def prepare(self) -> None:
+        """Begin to build a worker, so that the first item need not wait for it.
+
+        An error is raised where the first item's result would have come.
+        """
+        self._pool.submit(self._worker)
+
+    def _worker(self) -> object:
         if not hasattr(self._local, "worker"):
             self._local.worker = self._make()
             self._made.append(self._local.worker)
-        return self._work(self._local.worker, item)
+        return self._local.worker
+
+    def _one(self, item: T) -> R:
+        return self._work(self._worker(), item)
 
     def close(self) -> None:
         """Stop: waiting items are dropped, running ones interrupted."""

@@ -161,6 +161,7 @@ class _Run:
             self._replaced = self._sources.forget_rows()
         loader = Loader(case, self._sources.live)
         try:
+            mapper.prepare()
             begun: set[int] = set()
             for block, projected in mapper(steps):
                 unit.begin()

@@ -74,6 +74,26 @@ def test_each_thread_keeps_its_worker_until_the_map_is_closed():
     assert all(worker.calls == ["interrupt", "close"] for worker in made)
 
 
+def test_a_worker_is_built_before_the_first_item():
+    built = threading.Event()
+    mapper: OrderedMap[int, bool] = OrderedMap(built.set, lambda _, item: True, 1)
+    mapper.prepare()
+    assert built.wait(10)
+    assert list(mapper([1])) == [(1, True)]
+    mapper.close()
+
+
+def test_a_worker_that_cannot_be_built_is_told_with_the_first_item():
+    def make() -> object:
+        raise ValueError("no worker")
+
+    mapper: OrderedMap[int, bool] = OrderedMap(make, lambda _, item: True, 1)
+    mapper.prepare()
+    with pytest.raises(ValueError, match="no worker"):
+        list(mapper([1]))
+    mapper.close()
+
+
 def test_reading_ahead_is_bounded_and_stops_with_its_reader():
     read: list[int] = []
 
