@@ -39,8 +39,8 @@ class OrderedMap(Generic[T, R]):
     """Map items on threads that each keep a worker of their own; results come in input order.
 
     Args:
-        make: builds one worker; called once per thread, again if it failed.  Where a worker has ``interrupt`` and
-            ``close``, they are called when the map is closed.
+        make: builds one worker; called once per thread, again if it failed.  Where a worker has
+            ``interrupt`` and ``close``, they are called when the map is closed.
         work: applies a worker to an item.
         workers: number of threads, at least 1.
         ahead: items that may wait for a thread, or for the caller, beyond one per thread and one.
