@@ -482,3 +482,12 @@ async def test_nothing_of_the_actor_before_stands_under_the_new_one(filled, make
         await settle(pilot)
         assert "query" in shown(app) and replay.detail is not before
         assert "reading…" not in shown(app)
+
+
+async def test_an_unread_entry_says_what_to_do(filled, make_app) -> None:
+    app = make_app(filled)
+    async with app.run_test(size=(160, 48)) as pilot:
+        await settle(pilot)
+        await press(pilot, "9")
+        text = " ".join(shown(app).split())
+        assert "What to do:" in text and "--reread --mapping FILE" in text

@@ -226,8 +226,8 @@ class ExposuresScreen(Reviewing):
         if self.marks:
             return f"{number(len(self.marks))} marked: c or x judges them together, esc unmarks"
         return (
-            f"{counts.get('open', 0)} open, {counts.get('confirm', 0)} confirmed,"
-            f" {counts.get('reject', 0)} rejected, {counts.get('unsure', 0)} unsure"
+            f"{number(counts.get('open', 0))} open, {number(counts.get('confirm', 0))} confirmed,"
+            f" {number(counts.get('reject', 0))} rejected, {number(counts.get('unsure', 0))} unsure"
         )
 
     @on(PagedTable.RowHighlighted)

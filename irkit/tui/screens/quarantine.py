@@ -121,6 +121,9 @@ class QuarantineScreen(CaseScreen):
                 (f"sha256 {line(row.sha256)}\n", "$muted"),
                 Content(clean(text)),
                 (f"\n… {number(more)} bytes more" if more else "", "$muted"),
+                ("\nWhat to do: ", "bold"),
+                "nothing, if this is no call; it stays counted. Where a mapping was wrong,"
+                " irkit quarantine CASE --reread --mapping FILE reads these entries again.",
             )
         )
 
