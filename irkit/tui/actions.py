@@ -79,6 +79,7 @@ _KEY_WORDS = {
     "end": "End",
     "plus": "+",
     "minus": "-",
+    "equals_sign": "=",
 }
 
 
@@ -157,6 +158,21 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action(
         "open_actor", ("enter",), "Replay", "Replay the actor under the cursor", ("overview",), True
+    ),
+    # The timeline; its keys are named in the title of the box.
+    Action("zoom_in", ("plus", "equals_sign"), "Zoom in", "Timeline: look closer", ("overview",)),
+    Action("zoom_out", ("minus",), "Zoom out", "Timeline: look from further away", ("overview",)),
+    Action(
+        "earlier", ("left_square_bracket",), "Earlier", "Timeline: move to earlier", ("overview",)
+    ),
+    Action("later", ("right_square_bracket",), "Later", "Timeline: move to later", ("overview",)),
+    Action("whole", ("0",), "Whole", "Timeline: show all of it", ("overview",)),
+    Action(
+        "actors_then",
+        ("t",),
+        "Actors then",
+        "Timeline: show the actors flagged for what they did in the time shown",
+        ("overview",),
     ),
     # Tables
     Action(

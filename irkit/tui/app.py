@@ -359,6 +359,15 @@ class IrkitApp(CaseWork):
 
             self.run_worker(work, thread=True, group="go", exclusive=True, exit_on_error=False)
 
+    def actors_between(self, span: views.TimeSpan) -> None:
+        """Show the actors flagged for what they did in a part of time."""
+        from irkit.tui.screens.actors import ActorsScreen
+
+        screen = self.get_screen("actors")
+        assert isinstance(screen, ActorsScreen)
+        screen.show_between(span)
+        self.action_go("actors")
+
     def open_next_step(self) -> None:
         """Show the next step in the playbook."""
         if self.next_step is not None:

@@ -13,8 +13,9 @@ from rich.text import Text
 from irkit.case.shown import clean, mask, mask_addresses, mask_names, mask_shapes
 
 __all__ = [
-    "clean", "duration", "line", "mask", "mask_addresses", "mask_names", "mask_shapes", "middle",
-    "number", "p_value", "plain", "plural", "remaining", "short_stamp", "size", "stamp", "urgency",
+    "clean", "day", "duration", "line", "mask", "mask_addresses", "mask_names", "mask_shapes",
+    "middle", "month", "number", "p_value", "plain", "plural", "remaining", "short_stamp", "size",
+    "stamp", "time_range", "urgency",
 ]  # fmt: skip
 
 
@@ -37,6 +38,11 @@ def plain(text: object, style: str = "") -> Text:
     """A one-line text without markup, safe to put into a table cell."""
     return Text(line(text), style=style, no_wrap=True, overflow="ellipsis")
 
+
+#: Names of the months whatever language the machine speaks.
+_MONTHS = (
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+)  # fmt: skip
 
 # -- words ------------------------------------------------------------------------------------
 
@@ -80,6 +86,35 @@ def short_stamp(at: datetime | None, *, seconds: bool = False) -> str:
     if at is None:
         return "undated"
     return at.astimezone(UTC).strftime("%m-%d %H:%M:%S" if seconds else "%m-%d %H:%M")
+
+
+def day(at: datetime) -> str:
+    """Write a day in UTC, like ``5 Oct``."""
+    at = at.astimezone(UTC)
+    return f"{at.day} {_MONTHS[at.month - 1]}"
+
+
+def month(at: datetime) -> str:
+    """Write a month in UTC, like ``Oct 2026``."""
+    at = at.astimezone(UTC)
+    return f"{_MONTHS[at.month - 1]} {at.year:04d}"
+
+
+def time_range(first: datetime, last: datetime) -> str:
+    """Write a part of time in UTC, like ``5 Oct 06:00 to 7 Oct 18:00 UTC``.
+
+    Seconds are written where it is shorter than ten minutes, years where it is not all in one.
+    """
+    clock = "%H:%M:%S" if last - first < timedelta(minutes=10) else "%H:%M"
+    years = first.astimezone(UTC).year != last.astimezone(UTC).year
+
+    def words(at: datetime, with_day: bool) -> str:
+        at = at.astimezone(UTC)
+        head = f"{day(at)} {at.year:04d} " if years else f"{day(at)} "
+        return (head if with_day else "") + at.strftime(clock)
+
+    same = day(first) == day(last) and not years
+    return f"{words(first, True)} to {words(last, not same)} UTC"
 
 
 def number(value: int) -> str:

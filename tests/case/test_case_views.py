@@ -35,17 +35,54 @@ def test_overview_counts_add_up(filled: Case) -> None:
     assert steps["responses"].best == 8
     assert (steps["subjects"].low, steps["subjects"].best, steps["subjects"].high) == (1, 3, 5)
     assert seen.evidence.state is EvidenceState.VERIFIED
-    assert sum(bucket.queries for bucket in seen.buckets) == 202
-    assert sum(bucket.flagged for bucket in seen.buckets) == 100
-    assert sum(bucket.exposures for bucket in seen.buckets) == 8
-    assert len(seen.buckets) <= 41
+    assert sum(bucket.queries for bucket in seen.activity.buckets) == 202
+    assert sum(bucket.flagged for bucket in seen.activity.buckets) == 100
+    assert sum(bucket.exposures for bucket in seen.activity.buckets) == 8
+    assert len(seen.activity.buckets) <= 41
 
 
 def test_timeline_buckets_are_consecutive_and_round(filled: Case) -> None:
-    buckets, width = views.timeline(filled.con, 30)
-    steps = {b.start - a.start for a, b in pairwise(buckets)}
-    assert steps == {timedelta(seconds=width)}
-    assert 86400 % width == 0
+    seen = views.timeline(filled.con, 30)
+    steps = {b.start - a.start for a, b in pairwise(seen.buckets)}
+    assert steps == {timedelta(seconds=seen.bucket_seconds)}
+    assert 86400 % seen.bucket_seconds == 0 and len(seen.buckets) <= 30
+
+
+def test_a_part_of_the_timeline_counts_what_lies_in_it(filled: Case) -> None:
+    whole = views.timeline(filled.con, 60)
+    assert whole.whole is not None and not whole.part
+    span = views.zoomed(whole.whole, whole.whole, 0.25)
+    assert span is not None
+    seen = views.timeline(filled.con, 60, span)
+    assert seen.part and seen.shown is not None and len(seen.buckets) <= 60
+    assert seen.shown.start <= span.start and span.end <= seen.shown.end
+    [(inside,)] = filled.rows(
+        "SELECT count(*) FROM query_record WHERE duplicate_of IS NULL AND event_time >= ?"
+        " AND event_time < ?",
+        [at.replace(tzinfo=None) for at in seen.shown],
+    )
+    assert seen.queries == inside > 0
+    assert views.panned(whole.whole, span, 99).end == whole.whole.end
+    assert views.panned(whole.whole, span, -99).start == whole.whole.start
+    assert views.zoomed(whole.whole, span, 99) is None
+
+
+@pytest.mark.parametrize("times", [[], [None, None], [fiction.START]])
+def test_a_timeline_of_nothing_undated_or_one_call(tmp_path, times) -> None:
+    with Case.create(tmp_path / "t.irkit", title="Times") as case:
+        for number, at in enumerate(times):
+            case.con.execute(
+                "INSERT INTO query_record (record_id, source_id, source_format, entry_no, sub_no,"
+                " event_time, content_state, record_kind)"
+                " VALUES (?, 1, 'openai_pair', ?, 0, ?, 'full', 'call')",
+                [f"r{number}", number, at],
+            )
+        seen = views.timeline(case.con, 40)
+        dated = [at for at in times if at is not None]
+        assert seen.queries == len(dated) and seen.undated == len(times) - len(dated)
+        assert bool(seen.buckets) == bool(dated) and (seen.whole is None) == (not dated)
+        if seen.said is not None:
+            assert seen.said.start == seen.said.end == dated[0].replace(tzinfo=UTC)
 
 
 def test_next_deadline_prefers_what_certainly_applies(filled: Case) -> None:
@@ -204,7 +241,7 @@ def test_sources_quarantine_and_custody(filled: Case) -> None:
 def test_an_empty_case_reads_as_empty(case: Case) -> None:
     seen = views.overview(case.con, now=NOW)
     assert seen.evidence.state is None and seen.deadline is None
-    assert seen.buckets == () and seen.top == ()
+    assert seen.activity.buckets == () and seen.top == ()
     assert all(step.best == 0 for step in seen.funnel)
     assert views.exposures(case.con).total == views.subjects(case.con).total == 0
     assert views.sequence_summary(case.con, key("nobody")).total == 0

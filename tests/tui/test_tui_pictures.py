@@ -65,6 +65,7 @@ async def to(pilot: Pilot[None], *keys: str) -> None:
 
 PICTURES: dict[str, tuple[str, ...]] = {
     "overview": (),
+    "overview_zoomed": ("plus", "plus", "plus", "right_square_bracket"),
     "actors": ("2", "j"),
     "replay": ("2", "j", "enter", "n"),
     "replay_why": ("2", "j", "enter", "n", "w"),

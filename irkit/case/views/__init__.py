@@ -9,6 +9,14 @@ masked already.
 from __future__ import annotations
 
 from irkit.case.review import Verdict
+from irkit.case.views.activity import (
+    Activity,
+    TimelineBucket,
+    TimeSpan,
+    panned,
+    timeline,
+    zoomed,
+)
 from irkit.case.views.actors import (
     ActorKey,
     ActorPage,
@@ -73,7 +81,6 @@ from irkit.case.views.overview import (
     ObligationRow,
     Overview,
     SeverityRow,
-    TimelineBucket,
     deadlines,
     evidence_summary,
     funnel,
@@ -81,7 +88,6 @@ from irkit.case.views.overview import (
     obligations,
     overview,
     severity,
-    timeline,
 )
 from irkit.case.views.search import Found, actor_of, search
 from irkit.case.views.sequence import (
@@ -108,6 +114,7 @@ from irkit.case.views.transcript import (
 
 __all__ = [
     "KEEPERS",
+    "Activity",
     "ActorFacts",
     "ActorKey",
     "ActorPage",
@@ -146,6 +153,7 @@ __all__ = [
     "Span",
     "Stretch",
     "SubjectRow",
+    "TimeSpan",
     "TimelineBucket",
     "TokenLogprob",
     "Transcript",
@@ -179,6 +187,7 @@ __all__ = [
     "obligations",
     "open_room",
     "overview",
+    "panned",
     "parse_filter",
     "position_of",
     "quarantine",
@@ -194,4 +203,5 @@ __all__ = [
     "subjects",
     "timeline",
     "transcript",
+    "zoomed",
 ]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from irkit.case.views.activity import keep_flagged
 from irkit.case.views.actors import keep_leaks, keep_quiet
 from irkit.case.views.exposures import keep_exposures
-from irkit.case.views.overview import keep_flagged
 
 if TYPE_CHECKING:
     import duckdb

@@ -4,45 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from irkit.case.views.activity import Activity, TimeSpan, flagged_queries, timeline
 from irkit.case.views.actors import ActorRow, actors
-from irkit.case.views.kept import keep, kept
 from irkit.case.views.leaks import LEAKS
 from irkit.case.views.times import utc
 from irkit.model import EvidenceState
 
 if TYPE_CHECKING:
     import duckdb
-
-#: Bucket widths of the timeline in seconds: the steps that people read as round.
-_WIDTHS = (
-    1,
-    2,
-    5,
-    10,
-    15,
-    30,
-    60,
-    120,
-    300,
-    600,
-    900,
-    1800,
-    3600,
-    7200,
-    10800,
-    21600,
-    43200,
-    86400,
-    172800,
-    604800,
-    1209600,
-    2592000,
-    7776000,
-    31536000,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,16 +92,6 @@ class SeverityRow:
 
 
 @dataclass(frozen=True, slots=True)
-class TimelineBucket:
-    """Activity in one span of time starting at ``start``."""
-
-    start: datetime
-    queries: int
-    flagged: int
-    exposures: int
-
-
-@dataclass(frozen=True, slots=True)
 class Overview:
     """Everything the first screen shows, read in one go."""
 
@@ -138,8 +100,7 @@ class Overview:
     funnel: tuple[FunnelStep, ...]
     evidence: EvidenceSummary
     deadline: DeadlineRow | None
-    buckets: tuple[TimelineBucket, ...]
-    bucket_seconds: int
+    activity: Activity
     top: tuple[ActorRow, ...]
     flagged_rows: int
     flagged_kind: str
@@ -148,10 +109,15 @@ class Overview:
     stages_done: tuple[str, ...]
 
 
-def overview(con: duckdb.DuckDBPyConnection, *, now: datetime, buckets: int = 60) -> Overview:
+def overview(
+    con: duckdb.DuckDBPyConnection,
+    *,
+    now: datetime,
+    buckets: int = 60,
+    span: TimeSpan | None = None,
+) -> Overview:
     """Read the first screen; a few aggregates over the case, whatever its size."""
     meta = dict(con.execute("SELECT key, value FROM meta ORDER BY key").fetchall())
-    series, width = timeline(con, buckets)
     page = actors(con, sort="tier", limit=8)
     kind, count = _flagged(con)
     stages = con.execute(
@@ -163,15 +129,12 @@ def overview(con: duckdb.DuckDBPyConnection, *, now: datetime, buckets: int = 60
         funnel=funnel(con),
         evidence=evidence_summary(con),
         deadline=next_deadline(con, now),
-        buckets=series,
-        bucket_seconds=width,
+        activity=timeline(con, buckets, span),
         top=page.rows,
         flagged_rows=page.total,
         flagged_kind=kind,
         flagged_actors=count,
-        flagged_queries=_one(
-            con, f"SELECT count(*) FROM ({kept(con, 'flagged_records', _FLAGGED_RECORDS)})"
-        ),
+        flagged_queries=flagged_queries(con),
         stages_done=tuple(str(row[0]) for row in stages),
     )
 
@@ -226,30 +189,6 @@ def funnel(con: duckdb.DuckDBPyConnection) -> tuple[FunnelStep, ...]:
 
 _RECORDS = "SELECT count(DISTINCT doc_id) FROM exposure WHERE provenance = 'memorised'"
 _SUBJECTS = "SELECT count(*) FROM subject WHERE status <> 'unverified'"
-
-#: Records of units that were selected (tier A or B), from their onset's lower bound on.
-_FLAGGED_RECORDS = """
-WITH unit AS (
-  SELECT unit_kind, unit, min(coalesce(onset_low, onset, TIMESTAMP '0001-01-01')) AS since
-  FROM finding WHERE tier IN ('A', 'B') GROUP BY unit_kind, unit)
-SELECT r.record_id, r.event_time FROM query_record r
-JOIN unit u ON u.unit_kind = 'credential' AND u.unit = r.credential_id
-WHERE r.duplicate_of IS NULL AND coalesce(r.event_time >= u.since, true)
-UNION
-SELECT r.record_id, r.event_time FROM query_record r
-JOIN unit u ON u.unit_kind = 'source_ip' AND u.unit = r.client_ip
-WHERE r.duplicate_of IS NULL AND coalesce(r.event_time >= u.since, true)
-UNION
-SELECT r.record_id, r.event_time FROM query_record r
-JOIN record_session s USING (record_id)
-JOIN unit u ON u.unit_kind = 'session' AND u.unit = s.session_key
-WHERE r.duplicate_of IS NULL AND coalesce(r.event_time >= u.since, true)
-"""
-
-
-def keep_flagged(con: duckdb.DuckDBPyConnection) -> None:
-    """Keep the calls of flagged actors; the first screen counts them twice."""
-    keep(con, "flagged_records", _FLAGGED_RECORDS)
 
 
 def evidence_summary(con: duckdb.DuckDBPyConnection) -> EvidenceSummary:
@@ -363,50 +302,6 @@ def _instant(value: Any) -> datetime | None:
         return utc(datetime.fromisoformat(str(value)))
     except ValueError:
         return None
-
-
-def timeline(
-    con: duckdb.DuckDBPyConnection, buckets: int
-) -> tuple[tuple[TimelineBucket, ...], int]:
-    """Count queries, flagged queries and exposures per bucket of a round width.
-
-    Returns:
-        At most ``buckets`` consecutive buckets without holes, and their width in seconds.
-    """
-    row = con.execute(
-        "SELECT min(event_time), max(event_time) FROM query_record WHERE duplicate_of IS NULL"
-    ).fetchone()
-    if row is None or row[0] is None:
-        return (), 0
-    first, last = row
-    span = max((last - first).total_seconds(), 1.0)
-    width = next((w for w in _WIDTHS if span / w <= max(buckets - 1, 1)), _WIDTHS[-1])
-    flagged = kept(con, "flagged_records", _FLAGGED_RECORDS)
-    found = con.execute(
-        f"""
-        WITH q AS (
-          SELECT CAST(floor(epoch(event_time) / $w) AS BIGINT) AS b, count(*) AS n
-          FROM query_record WHERE duplicate_of IS NULL AND event_time IS NOT NULL GROUP BY b),
-        f AS (
-          SELECT CAST(floor(epoch(event_time) / $w) AS BIGINT) AS b, count(*) AS n
-          FROM ({flagged}) WHERE event_time IS NOT NULL GROUP BY b),
-        x AS (
-          SELECT CAST(floor(epoch(r.event_time) / $w) AS BIGINT) AS b, count(*) AS n
-          FROM ({LEAKS}) e JOIN query_record r USING (record_id)
-          WHERE r.event_time IS NOT NULL GROUP BY b)
-        SELECT q.b, q.n, coalesce(f.n, 0), coalesce(x.n, 0)
-        FROM q LEFT JOIN f USING (b) LEFT JOIN x USING (b) ORDER BY q.b
-        """,
-        {"w": width},
-    ).fetchall()
-    by_bucket = {int(b): (int(q), int(f), int(x)) for b, q, f, x in found}
-    low, high = min(by_bucket), max(by_bucket)
-    epoch = datetime(1970, 1, 1, tzinfo=UTC)
-    series = tuple(
-        TimelineBucket(epoch + timedelta(seconds=b * width), *by_bucket.get(b, (0, 0, 0)))
-        for b in range(low, min(high, low + 10 * buckets) + 1)
-    )
-    return series, width
 
 
 def _one(con: duckdb.DuckDBPyConnection, sql: str) -> int:

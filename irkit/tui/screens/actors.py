@@ -75,6 +75,16 @@ class ActorsScreen(BrowseScreen):
             with VerticalScroll(id="detail", classes="section"):
                 yield Words(id="detail-text")
 
+    def show_between(self, span: views.TimeSpan) -> None:
+        """Show those whose activity touches a part of time."""
+        first, last = (at.strftime("%Y-%m-%dT%H:%M:%S") for at in span)
+        self.browse.where = views.parse_filter(
+            f"last>={first} first<={last}", self.browse.columns, self.BARE
+        )
+        self.browse.offset = 0
+        if self.is_mounted:
+            self.reload()
+
     def reload(self) -> None:
         """Read the page."""
         quiet, session = self.quiet, self.session

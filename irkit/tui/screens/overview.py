@@ -9,6 +9,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical
 from textual.content import Content
+from textual.markup import escape
 
 from irkit.case import views
 from irkit.tui.actions import bindings
@@ -29,6 +30,9 @@ from irkit.tui.widgets.charts import Funnel, Timeline, bucket_words
 from irkit.tui.widgets.tables import Cell, PagedTable, TableColumn
 from irkit.tui.widgets.words import Words
 from irkit.tui.words import rule_words, technique
+
+#: How much closer a key or a turn of the wheel looks, and which share of it a key moves by.
+ZOOM, PAN = 2.0, 0.25
 
 
 def _cells(row: views.ActorRow) -> list[Cell]:
@@ -56,6 +60,8 @@ class OverviewScreen(CaseScreen):
     def __init__(self) -> None:
         super().__init__()
         self._seen_data: tuple[views.Overview, dict[str, int]] | None = None
+        #: The part of time asked for last, which may still be under way; the whole where None.
+        self._span: views.TimeSpan | None = None
 
     def body(self) -> ComposeResult:
         """Lay out the sections."""
@@ -102,23 +108,24 @@ class OverviewScreen(CaseScreen):
 
     def reload(self) -> None:
         """Read the overview and what to do next."""
-        now = self.now
-        width = max(40, self.app.size.width - 20)
-
+        now, width, span = self.now, self._columns, self._span
         session = self.session
 
         def query(con: duckdb.DuckDBPyConnection) -> Any:
             session.prepare("leaks", "flagged")
-            seen = views.overview(con, now=now, buckets=width)
-            return seen, views.review_counts(con), views.deadlines(con)
+            seen = views.overview(con, now=now, buckets=width, span=span)
+            return seen, views.review_counts(con), views.deadlines(con), span
 
         self.fetch("overview", query)
 
     def show_overview(
-        self, data: tuple[views.Overview, dict[str, int], tuple[views.DeadlineRow, ...]]
+        self,
+        data: tuple[
+            views.Overview, dict[str, int], tuple[views.DeadlineRow, ...], views.TimeSpan | None
+        ],
     ) -> None:
         """Draw the sections."""
-        seen, reviews, clocks = data
+        seen, reviews, clocks, span = data
         self._seen_data = (seen, reviews)
         self._clocks(clocks)
         self.steps_changed()
@@ -137,16 +144,82 @@ class OverviewScreen(CaseScreen):
         table.display, empty.display = bool(seen.top), not seen.top
         if not seen.top:
             empty.say(Content.styled(self._no_actors(seen), "$muted"))
-        chart = self.query_one(Timeline)
-        chart.buckets, chart.bucket_seconds = seen.buckets, seen.bucket_seconds
-        box = self.query_one("#timeline-box")
-        if seen.buckets:
-            box.border_title = f"Activity (UTC, one column is {bucket_words(self._column(seen))})"
+        if span == self._span:  # else another part of time was asked for and is on its way
+            self.take_over("activity", seen.activity)
         self.irkit.overview_stands()
 
-    def _column(self, seen: views.Overview) -> int:
-        width = max(10, self.query_one(Timeline).size.width - Timeline.LABEL - Timeline.PEAK)
-        return max(1, round(seen.bucket_seconds * max(1.0, len(seen.buckets) / width)))
+    # -- timeline -----------------------------------------------------------------------------
+
+    @property
+    def _columns(self) -> int:
+        return max(20, self.app.size.width - 4 - Timeline.LABEL - Timeline.PEAK)
+
+    def show_activity(self, seen: views.Activity) -> None:
+        """Draw the timeline."""
+        chart = self.query_one(Timeline)
+        chart.activity = seen
+        self._span = seen.shown if seen.part else None
+        words = "Activity (UTC)"
+        if seen.buckets:
+            per = round(seen.bucket_seconds * max(1.0, len(seen.buckets) / chart.columns))
+            words = f"Activity (UTC), one bar is {bucket_words(per)} · + - zoom  [ ] move"
+            words += "  0 all  t actors" if seen.part else ""
+        self.query_one("#timeline-box").border_title = escape(words)
+
+    def _look_at(self, span: views.TimeSpan | None) -> None:
+        """Read a part of time; the whole where None."""
+        if span == self._span:
+            return
+        self._span = span
+        width, session = self._columns, self.session
+
+        def query(con: duckdb.DuckDBPyConnection) -> Any:
+            session.prepare("leaks", "flagged")
+            return views.timeline(con, width, span)
+
+        self.fetch("activity", query)
+
+    def _zoom(self, factor: float, at: float = 0.5) -> None:
+        seen = self.query_one(Timeline).activity
+        if seen is not None and seen.whole is not None:
+            self._look_at(views.zoomed(seen.whole, self._span or seen.whole, factor, at))
+
+    def _pan(self, share: float) -> None:
+        seen = self.query_one(Timeline).activity
+        if seen is not None and seen.whole is not None and self._span is not None:
+            self._look_at(views.panned(seen.whole, self._span, share))
+
+    @on(Timeline.Wheeled)
+    def _wheeled(self, message: Timeline.Wheeled) -> None:
+        self._zoom(1 / ZOOM if message.closer else ZOOM, message.at)
+
+    def action_zoom_in(self) -> None:
+        """Look closer at the middle of the timeline."""
+        self._zoom(1 / ZOOM)
+
+    def action_zoom_out(self) -> None:
+        """Look at the timeline from further away."""
+        self._zoom(ZOOM)
+
+    def action_earlier(self) -> None:
+        """Move the timeline to what was before."""
+        self._pan(-PAN)
+
+    def action_later(self) -> None:
+        """Move the timeline to what came after."""
+        self._pan(PAN)
+
+    def action_whole(self) -> None:
+        """Show the whole timeline."""
+        self._look_at(None)
+
+    def action_actors_then(self) -> None:
+        """Show the actors flagged for what they did in the time shown."""
+        seen = self.query_one(Timeline).activity
+        if seen is not None and seen.said is not None:
+            self.irkit.actors_between(seen.said)
+
+    # -- sections -----------------------------------------------------------------------------
 
     def _deadline(self, seen: views.Overview) -> None:
         row, box = seen.deadline, self.query_one("#next-deadline", Words)

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 from textual.content import Content
-from textual.events import Click
+from textual.events import Click, MouseScrollDown, MouseScrollUp
 from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from irkit.case.views import CurvePoint, FunnelStep, TimelineBucket, TokenLogprob
-from irkit.tui.text import duration, number
+from irkit.case.views import Activity, CurvePoint, FunnelStep, TokenLogprob
+from irkit.tui.text import day, duration, month, number, plural, time_range
 
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
 
@@ -84,61 +84,133 @@ class Funnel(Widget):
 
 
 class Timeline(Widget):
-    """Three strips over one time axis: all queries, those of flagged actors, passages leaked."""
+    """The time shown in words, then strips over one axis: flagged calls, all calls, leaks."""
 
-    buckets: reactive[tuple[TimelineBucket, ...]] = reactive(())
-    bucket_seconds: reactive[int] = reactive(0)
-    LABEL = 9
+    activity: reactive[Activity | None] = reactive(None)
+    LABEL = 10
     PEAK = 11
+
+    class Wheeled(Message):
+        """A person turned the wheel over the time that lies at a share of the axis."""
+
+        def __init__(self, closer: bool, at: float) -> None:
+            super().__init__()
+            self.closer, self.at = closer, at
+
+    @property
+    def columns(self) -> int:
+        """How many columns the axis has."""
+        return max(10, self.size.width - self.LABEL - self.PEAK)
 
     def render(self) -> Content:
         """Draw the strips to the widget's size."""
-        if not self.buckets:
-            return Content.styled("no dated queries yet", "$muted")
-        width = max(10, self.size.width - self.LABEL - self.PEAK)
-        gap = self.size.height >= 15
-        rows = max(3, self.size.height - 1 - 2 * gap)
-        heights = [rows // 3 + (index < rows % 3) for index in range(3)]
+        seen = self.activity
+        if seen is None:
+            return Content.styled("reading…", "$muted")
+        if seen.shown is None or not seen.buckets:
+            words = (
+                f"None of {plural(seen.undated, 'call')} tells when it was: no timeline."
+                if seen.undated
+                else "No calls yet: no timeline."
+            )
+            return Content.styled(f"○ {words}", "$muted")
+        width, tall = self.columns, self.size.height >= 16
+        rows = max(3, self.size.height - 2 - 2 * tall)
+        heights = [rows // 3 + (index < rows % 3) for index in (1, 0, 2)]
         series = (
-            ("queries", [b.queries for b in self.buckets], "$primary"),
-            ("flagged", [b.flagged for b in self.buckets], "$accent"),
-            ("leaks", [b.exposures for b in self.buckets], "$error"),
+            ("◆ flagged", [b.flagged for b in seen.buckets], "$accent"),
+            ("  calls", [b.queries for b in seen.buckets], "$primary"),
+            ("■ leaks", [b.exposures for b in seen.buckets], "$error"),
         )
-        parts: list[Content] = []
-        for tall, (name, raw, style) in zip(heights, series, strict=True):
+        parts = [range_words(seen)]
+        for height, (name, raw, style) in zip(heights, series, strict=True):
             values = resample([float(v) for v in raw], width)
-            top = max(values, default=0)
-            drawn = columns(values, tall, top)
+            drawn = columns(values, height, max(values, default=0))
             for index, bar in enumerate(drawn):
-                last = index == len(drawn) - 1
-                label = name if last else ""
-                peak = f" max {number(int(max(raw)))}" if index == 0 else ""
+                label = name if index == len(drawn) - 1 else ""
+                peak = f" max {number(int(max(values)))}" if index == 0 else ""
                 parts.append(
                     Content.assemble(
-                        (f"{label:<{self.LABEL}}", "$muted"),
-                        (bar, style),
-                        (peak, "$muted"),
+                        (f"{label:<{self.LABEL}}", "$muted"), (bar, style), (peak, "$muted")
                     )
                 )
-            if gap and name != "leaks":
+            if tall and name != "■ leaks":
                 parts.append(Content(""))
-        parts.append(self._axis(width))
+        axis = ticks(seen.shown.start, seen.shown.end, width)
+        parts.append(Content.styled(" " * self.LABEL + axis, "$muted"))
         return Content("\n").join(parts)
 
-    def _axis(self, width: int) -> Content:
-        first = self.buckets[0].start
-        last = self.buckets[-1].start + timedelta(seconds=self.bucket_seconds)
-        days = (last - first) > timedelta(days=2)
-        left = first.strftime("%m-%d %H:%M")
-        right = last.strftime("%m-%d %H:%M")
-        middle = "" if width < 44 else _halfway(first, last).strftime("%m-%d" if days else "%H:%M")
-        gap = width - len(left) - len(right)
-        text = left + middle.center(max(gap, 1)) + right
-        return Content.styled(" " * self.LABEL + text, "$muted")
+    def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
+        """Look closer at what is under the pointer."""
+        self._wheel(event, True)
+
+    def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
+        """Look from further away."""
+        self._wheel(event, False)
+
+    def _wheel(self, event: MouseScrollUp | MouseScrollDown, closer: bool) -> None:
+        event.stop()
+        share = (event.x - self.LABEL + 0.5) / self.columns
+        self.post_message(self.Wheeled(closer, min(1.0, max(0.0, share))))
 
 
-def _halfway(first: datetime, last: datetime) -> datetime:
-    return first + (last - first) / 2
+def range_words(seen: Activity) -> Content:
+    """Say which part of time is shown and what happened in it."""
+    said = seen.said
+    assert said is not None, "asked only where there is a time"
+    flagged = f"{number(seen.flagged)} of flagged actors"
+    undated = f", {number(seen.undated)} without a time not shown" if seen.undated else ""
+    return Content.assemble(
+        (time_range(said.start, said.end), "bold"),
+        f", {plural(seen.queries, 'call')}, {flagged}",
+        (undated, "$warning"),
+    )
+
+
+#: Steps of the axis, in seconds.
+_STEPS = (
+    *(1, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800),
+    *(3600, 7200, 10800, 21600, 43200),
+    *(86400 * days for days in (1, 2, 7, 14, 28, 91, 182, 365, 730, 1826, 3652, 36525, 365250)),
+)
+
+
+def ticks(start: datetime, end: datetime, width: int) -> str:
+    """Write an axis of ``width`` columns: days, hours, minutes or seconds as far as there is room.
+
+    A mark stands at the column of the instant it names; where a day begins, the day is named.
+    """
+    seconds = (end - start).total_seconds()
+    day_long = 86400
+    for step in _STEPS:
+        room = width * step / seconds
+        if room >= (12 if step >= 60 else 15):  # a mark, its words and as much air again
+            break
+    origin = datetime(1970, 1, 1, tzinfo=UTC)
+    count = -int((origin - start).total_seconds() // step)
+    cells = [" "] * width
+    taken = 0
+    while True:
+        since = count * step
+        column = round((since - (start - origin).total_seconds()) / seconds * width)
+        if column >= width:
+            break
+        count += 1
+        try:
+            at = origin + timedelta(seconds=since)
+        except OverflowError:
+            break
+        midnight = since % day_long == 0
+        if step >= 91 * day_long:
+            words = f"▏{month(at)}"
+        elif midnight:
+            words = f"▏{day(at)}"
+        else:
+            words = "▏" + at.strftime("%H:%M:%S" if step < 60 else "%H:%M")
+        if column >= taken and column + len(words) <= width:
+            cells[column : column + len(words)] = words
+            taken = column + len(words) + 1
+    return "".join(cells)
 
 
 class EvidenceCurve(Widget):
