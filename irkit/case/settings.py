@@ -36,6 +36,7 @@ class Settings:
             with; 0 where nothing is stated.
         dp_delta: delta of the same claim.
         seed: seed of everything sampled (review samples, benign unions).
+        reveal_seconds: how long a revealed item stays readable on the screens.
     """
 
     session_gap_minutes: int = 30
@@ -51,6 +52,7 @@ class Settings:
     seed: int = 20260101
     dp_epsilon: float = 0.0
     dp_delta: float = 0.0
+    reveal_seconds: int = 30
 
     def __post_init__(self) -> None:
         """Check ranges.
@@ -71,6 +73,8 @@ class Settings:
             )
         if self.dp_delta and not self.dp_epsilon:
             raise UsageError("dp_delta without dp_epsilon says nothing", "add --dp-epsilon")
+        if not 1 <= self.reveal_seconds <= 3600:
+            raise UsageError("reveal_seconds must lie between 1 and 3600", "change it in case.toml")
         if self.memory_limit_mb < 256:
             raise UsageError("memory_limit_mb must be at least 256", "raise it in case.toml")
 
@@ -82,7 +86,7 @@ class Settings:
     def digest(self) -> str:
         """SHA-256 over the values that can change a result."""
         data = asdict(self)
-        for machine_only in ("threads", "memory_limit_mb"):
+        for machine_only in ("threads", "memory_limit_mb", "reveal_seconds"):
             data.pop(machine_only)
         if not self.dp_epsilon:
             # What is not stated changes nothing, and no earlier hash either.

@@ -32,11 +32,12 @@ _STACKED = re.compile(f"(?<={_COMBINING}{{2}}){_COMBINING}")
 _EMAIL = r"(?<![\w.+%-])[\w.+%-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64}){1,8}"
 _ADDRESS = re.compile(_EMAIL)
 _SHAPES = re.compile(
-    _EMAIL + r"|(?<!\w)\+?\d(?:[ ()./-]?\d){5,40}(?!\w)"
+    _EMAIL + r"|(?<!\w)\+?\d(?:[ ()./-]{0,2}\d){5,40}(?!\w)"
     r"|(?<![\w-])(?=[\w-]{0,200}\d)(?=[\w-]{0,200}[A-Za-z])[\w-]{20,}(?!\w)"
 )
-MASK = "•"
-_WORD = re.compile(r"\w")
+#: What stands for anything hidden; always the same, so that it tells no length and no shape.
+MASK = "•••"
+_WORD = re.compile(r"\S*\w\S*")
 
 
 def _visible(match: re.Match[str]) -> str:
@@ -54,18 +55,18 @@ def clean(text: str) -> str:
 
 
 def mask(text: str) -> str:
-    """Replace every letter and digit; punctuation keeps the shape readable."""
+    """Replace every word by the same three dots; how many there were stays visible."""
     return _WORD.sub(MASK, text)
 
 
 def mask_addresses(text: str) -> str:
     """Mask e-mail addresses only: for irkit's own sentences, which are full of times and counts."""
-    return _ADDRESS.sub(lambda found: mask(found[0]), text)
+    return _ADDRESS.sub(MASK, text)
 
 
 def mask_shapes(text: str) -> str:
     """Mask what looks like an address, a long number or a key, wherever it stands."""
-    return _SHAPES.sub(lambda found: mask(found[0]), text)
+    return _SHAPES.sub(MASK, text)
 
 
 #: Words beside each other; whether they are names is decided word by word.

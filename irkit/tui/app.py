@@ -37,7 +37,8 @@ from irkit.tui.session import CaseSession, GaveWay, patiently
 from irkit.tui.text import clean
 from irkit.tui.theme import DARK, THEMES
 from irkit.tui.verbs import Verbs
-from irkit.tui.widgets.dialogs import ConfirmDialog
+from irkit.tui.widgets.dialogs import ChooseDialog, ConfirmDialog
+from irkit.tui.widgets.tables import PagedTable
 
 #: Screens by name: module and class, loaded when first shown so that the first paint comes soon.
 _CLASSES = {name: f"{name.capitalize()}Screen" for name, _, _ in SCREENS}
@@ -142,6 +143,10 @@ class IrkitApp(CaseWork):
     def get_key_display(self, binding: Binding) -> str:
         """Write a key as the registry does, also one of the person's own choice."""
         return binding.key_display or key_words(binding.key)
+
+    def key_for(self, action: str, place: str = "app") -> str:
+        """The key that does something, also one of the person's own choice, as people write it."""
+        return self.keymap.key(action, place)
 
     def action_write_keys(self) -> None:
         """Write a file in which every key can be changed, unless there is one."""
@@ -455,8 +460,27 @@ class IrkitApp(CaseWork):
 
     def copy(self, text: str, what: str) -> None:
         """Copy through the terminal (OSC 52, which also works over SSH)."""
-        self.copy_to_clipboard(clean(text))
+        self.copy_to_clipboard("\t".join(clean(part) for part in text.split("\t")))
         self.notify(f"Copied the {what}.", markup=False)
+
+    def action_copy_from_row(self) -> None:
+        """Ask which cell of the row under the cursor to copy, or all of it, as shown."""
+        table = self.focused
+        cells = table.cells_selected() if isinstance(table, PagedTable) else []
+        if not cells:
+            self.notify("Put the cursor on a row of a table first.", markup=False)
+            return
+
+        def answered(choice: str | None) -> None:
+            if choice == "row":
+                self.copy("\t".join(text for _, text in cells), "row")
+            elif choice is not None:
+                name, text = cells[int(choice)]
+                self.copy(text, name)
+
+        options = [("row", "the whole row, as shown, between tabs")]
+        options += [(str(i), f"{name:<14} {text}") for i, (name, text) in enumerate(cells)]
+        self.push_screen(ChooseDialog("Copy from this row", options), answered)
 
     # -- cases --------------------------------------------------------------------------------
 
@@ -498,7 +522,10 @@ class IrkitApp(CaseWork):
     def action_close_case(self) -> None:
         """Give the case back and show the start screen."""
         if self.job is not None:
-            self.notify("Work is still running; cancel it first with ^x.", markup=False)
+            self.notify(
+                f"Work is still running; cancel it first with {self.key_for('cancel_job')}.",
+                markup=False,
+            )
             return
         if self.session is None:
             return
@@ -516,7 +543,7 @@ def _open_steps(case: Case) -> tuple[NextStep, ...]:
     if not views.evidence_summary(case.con).records:
         return ()
     return tuple(
-        NextStep(view.step.id, view.step.title, "n", view.step.phase)
+        NextStep(view.step.id, view.step.title, view.step.phase)
         for view in steps(case)
         if view.state in ("open", "in_progress")
     )

@@ -15,7 +15,7 @@ from irkit.errors import IrkitError
 from irkit.model import EvidenceState, Phase
 from irkit.tui.jobs import Job, Work, run_job, unexpected
 from irkit.tui.messages import CaseOpened, JobFinished, JobProgressed, Written
-from irkit.tui.session import REVEAL_SECONDS, CaseSession
+from irkit.tui.session import CaseSession
 from irkit.tui.text import line, plural
 from irkit.tui.verbs import Verbs
 from irkit.tui.widgets.dialogs import AskDialog, ErrorDialog, Question
@@ -103,7 +103,7 @@ class CaseWork(App[None]):
             self.case_changed()
 
     def ask_reveal(self, kind: str, ref: str) -> None:
-        """Ask why, write it to custody, then show the item for half a minute."""
+        """Ask why, write it to custody, then show the item for as long as the case says."""
         session = self.session
         if session is None:
             return
@@ -120,8 +120,9 @@ class CaseWork(App[None]):
             AskDialog(
                 f"Reveal {kind} {line(ref, 30)}",
                 [Question("reason", "Why do you need to see it?")],
-                detail=f"Shown for {REVEAL_SECONDS} seconds. Your name, the time and the reason go"
-                " to the custody log.",
+                detail=f"Shown for {plural(session.reveal_seconds, 'second')}, then masked again"
+                " (reveal_seconds in case.toml). Your name, the time and the reason go to the"
+                " custody log.",
                 accept="Reveal",
             ),
             answered,

@@ -78,6 +78,21 @@ class Keymap:
     changed: tuple[tuple[str, str], ...] = ()
     problems: tuple[str, ...] = ()
 
+    def key(self, action: str, place: str) -> str:
+        """The first key of an action on a screen, as people write it.
+
+        Args:
+            action: id as in the registry, like ``undo`` or ``go('overview')``.
+            place: screen, or ``app`` for what works everywhere.
+
+        Raises:
+            KeyError: there is no such action; a text must not name a key that does nothing.
+        """
+        for known in self.actions:
+            if known.id == action and place in known.places:
+                return known.key_text or f"{self.key('command_palette', 'app')} {known.label}"
+        raise KeyError(f"{place}.{action}")
+
 
 def keys_file() -> Path:
     """Where the file lies, after the XDG base directory specification."""

@@ -28,11 +28,10 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class NextStep:
-    """A step of the playbook that can be worked on, and the key that opens it."""
+    """A step of the playbook that can be worked on, and its phase."""
 
     step_id: str
     words: str
-    key: str
     phase: str
 
 

@@ -26,8 +26,6 @@ T = TypeVar("T")
 TURN_SECONDS = 10.0
 #: Seconds that a reading behind waits after it gave way.
 GIVE_WAY_SECONDS = 0.05
-#: Seconds for which a revealed item stays readable.
-REVEAL_SECONDS = 30
 
 
 class GaveWay(Exception):
@@ -211,9 +209,7 @@ class CaseSession:
             CaseBusy: long work of this session is writing.
         """
         if self._long or not self._writing.acquire(timeout=TURN_SECONDS):
-            raise CaseBusy(
-                "work on this case is still running", "wait for it, or cancel it with ^x"
-            )
+            raise CaseBusy("work on this case is still running", "wait for it, or cancel it")
         try:
             self._long = long
             if long:
@@ -330,8 +326,13 @@ class CaseSession:
 
     # -- revealing ----------------------------------------------------------------------------
 
+    @property
+    def reveal_seconds(self) -> int:
+        """Seconds for which a revealed item stays readable: a setting of the case."""
+        return self.case.settings.reveal_seconds
+
     def reveal(self, kind: str, ref: str, reason: str) -> None:
-        """Make one item readable for half a minute, having written to custody who asked and why.
+        """Make one item readable for a while, having written to custody who asked and why.
 
         Raises:
             IrkitError: custody could not be written; the item stays masked.
@@ -340,7 +341,7 @@ class CaseSession:
             raise IrkitError("a reason is needed to reveal", "say what you need to check")
         with self.writing() as case:
             case.custody.append(
-                "reveal", kind=kind, item=ref, reason=reason.strip(), seconds=REVEAL_SECONDS
+                "reveal", kind=kind, item=ref, reason=reason.strip(), seconds=self.reveal_seconds
             )
         self._reveals[ref] = self._monotonic()
 
@@ -349,7 +350,7 @@ class CaseSession:
         since = self._reveals.get(ref)
         if since is None:
             return False
-        if self._monotonic() - since >= REVEAL_SECONDS:
+        if self._monotonic() - since >= self.reveal_seconds:
             del self._reveals[ref]
             return False
         return True
@@ -358,7 +359,7 @@ class CaseSession:
         """Seconds until everything is masked again; 0 where nothing is revealed."""
         now = self._monotonic()
         left = [
-            REVEAL_SECONDS - (now - since)
+            self.reveal_seconds - (now - since)
             for ref, since in list(self._reveals.items())
             if self.revealed(ref)
         ]

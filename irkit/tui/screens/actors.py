@@ -118,14 +118,19 @@ class ActorsScreen(BrowseScreen):
     def _empty(self) -> str:
         if self.browse.where.text:
             return (
-                f"Nothing matches “{line(self.browse.where.text)}”. Press / and clear the filter."
+                f"Nothing matches “{line(self.browse.where.text)}”."
+                f" Press {self.key_of('filter')} and clear the filter."
             )
         if not self.quiet:
             return (
-                "No actor was flagged. Press a to see everyone tested, or 1 then w to work out the"
-                " scope if that was not done yet."
+                f"No actor was flagged. Press {self.key_of('quiet')} to see everyone tested, or"
+                f" {self.key_of('go(overview)')} then {self.key_of('scope', 'overview')} to"
+                " work out the scope if that was not done yet."
             )
-        return "No queries have been read yet. Press 1, then a, to add logs."
+        return (
+            f"No queries have been read yet. Press {self.key_of('go(overview)')}, then"
+            f" {self.key_of('preserve', 'overview')}, to add logs."
+        )
 
     @on(PagedTable.RowHighlighted)
     def _moved(self) -> None:
@@ -180,7 +185,9 @@ class ActorsScreen(BrowseScreen):
         if first is None or first == row.key:
             self._first = row.key
             self.notify(
-                f"{line(row.key.unit, 40)}: now c on the actor to compare it with", markup=False
+                f"{line(row.key.unit, 40)}: now {self.key_of('compare')} on the actor to compare"
+                " it with",
+                markup=False,
             )
             return
         key = row.key

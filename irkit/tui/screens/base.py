@@ -71,6 +71,19 @@ class CaseScreen(Screen[None]):
         """Lay out what is the screen's own."""
         yield from ()
 
+    def key_of(self, action: str, place: str = "") -> str:
+        """The key of an action of this screen or another place; ``go(NAME)`` is a screen's digit.
+
+        Texts that name a key get it here, so that they hold after keys were changed.
+        """
+        if action.startswith("go("):
+            return self.irkit.key_for(f"go('{action[3:-1]}')")
+        return self.irkit.key_for(action, place or self.PLACE)
+
+    def page_keys(self) -> str:
+        """The two keys that turn pages."""
+        return f"{self.key_of('previous_page')} {self.key_of('next_page')}"
+
     # -- reading ------------------------------------------------------------------------------
 
     def reload(self) -> None:

@@ -178,7 +178,7 @@ class BrowseScreen(CaseScreen):
         order = f" · by {browse.sort} {'↓' if browse.descending else '↑'}"
         parts.append(Content.styled(order, "$muted"))
         if total > browse.limit:
-            parts.append(Content.styled(" · [ ] page", "$muted"))
+            parts.append(Content.styled(f" · {self.page_keys()} page", "$muted"))
         self.query_one("#caption", Words).say(Content.assemble(*parts))
 
     def extra_caption(self) -> str:

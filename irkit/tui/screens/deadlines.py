@@ -120,8 +120,10 @@ class DeadlinesScreen(CaseScreen):
             caption.say(Content.styled("No deadlines computed yet", "bold"))
             self.query_one("#detail-text", Words).say(
                 Content(
-                    "Clocks are computed by assessing the case. Press 1, then w, to work out the"
-                    " scope; deadlines count from awareness, which 7 Notification asks for."
+                    "Clocks are computed by assessing the case. Press"
+                    f" {self.key_of('go(overview)')}, then {self.key_of('scope', 'overview')}, to"
+                    " work out the scope; deadlines count from awareness, which"
+                    f" {self.key_of('go(notification)')} Notification asks for."
                 )
             )
             return

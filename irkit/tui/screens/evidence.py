@@ -94,7 +94,9 @@ class EvidenceScreen(CaseScreen):
 
     def on_mount(self) -> None:
         """Name the log."""
-        self.query_one("#custody-box").border_title = "Custody log, newest first (l switches)"
+        self.query_one(
+            "#custody-box"
+        ).border_title = f"Custody log, newest first ({self.key_of('switch_pane')} switches)"
 
     def reload(self) -> None:
         """Read files and log; reading the log checks its chain."""
@@ -120,7 +122,11 @@ class EvidenceScreen(CaseScreen):
         self.query_one("#custody", PagedTable).show_page(log, len(log))
         caption = self.query_one("#caption", Words)
         if seen.state is None:
-            caption.say(Content.styled("No evidence yet: press a to add logs.", "$warning"))
+            caption.say(
+                Content.styled(
+                    f"No evidence yet: press {self.key_of('preserve')} to add logs.", "$warning"
+                )
+            )
         else:
             symbol, word, style = EVIDENCE[seen.state.value]
             ago = "never checked"

@@ -209,22 +209,30 @@ class ExposuresScreen(Reviewing):
     def _empty(self) -> str:
         if self.browse.where.text:
             return (
-                f"Nothing matches “{line(self.browse.where.text)}”. Press / and clear the filter."
+                f"Nothing matches “{line(self.browse.where.text)}”."
+                f" Press {self.key_of('filter')} and clear the filter."
             )
         if self.people:
-            return "No person is linked to an exposure. Press p to go back to the exposures."
+            return (
+                "No person is linked to an exposure."
+                f" Press {self.key_of('people')} to go back to the exposures."
+            )
         return (
-            "No leaked passage was found, or the scope was not worked out yet: press 1, then w."
+            "No leaked passage was found, or the scope was not worked out yet: press"
+            f" {self.key_of('go(overview)')}, then {self.key_of('scope', 'overview')}."
             " Where no training corpus is given, only personal data in responses is looked for."
         )
 
     def extra_caption(self) -> str:
         """Say how far the review is."""
         if self.people:
-            return "p shows exposures"
+            return f"{self.key_of('people')} shows exposures"
         counts = self.counts
         if self.marks:
-            return f"{number(len(self.marks))} marked: c or x judges them together, esc unmarks"
+            return (
+                f"{number(len(self.marks))} marked: {self.key_of('confirm')} or"
+                f" {self.key_of('reject')} judges them together, esc unmarks"
+            )
         return (
             f"{number(counts.get('open', 0))} open, {number(counts.get('confirm', 0))} confirmed,"
             f" {number(counts.get('reject', 0))} rejected, {number(counts.get('unsure', 0))} unsure"
@@ -266,7 +274,7 @@ class ExposuresScreen(Reviewing):
         row = detail.row
         revealed = self.session.revealed(row.exposure_id)
         box = self.query_one("#detail", VerticalScroll)
-        state = "REVEALED" if revealed else "masked, r reveals"
+        state = "REVEALED" if revealed else f"masked, {self.key_of('reveal')} reveals"
         box.border_title = f"{line(row.exposure_id, 24)} · {state}"
         symbol, name, style = PROVENANCE.get(row.provenance, PROVENANCE["unverified"])
         facts = [
@@ -347,7 +355,7 @@ class ExposuresScreen(Reviewing):
         self.reload()
 
     def action_reveal(self) -> None:
-        """Ask why, then show this passage unmasked for half a minute."""
+        """Ask why, then show this passage unmasked for a while."""
         row = self.query_one("#exposures", PagedTable).selected
         if row is not None:
             self.irkit.ask_reveal("exposure", row.exposure_id)

@@ -31,7 +31,7 @@ ABOUT = {
     " needs a reason and goes to the custody log.",
     "deadlines": "Every legal clock, also those of which it is unknown whether they apply.",
     "notification": "The facts of the form. irkit fills what the case answers; you add what only"
-    " people know. n goes to the next missing fact, b builds the packet.",
+    " people know. {missing} goes to the next missing fact, {packet} builds the packet.",
     "evidence": "Every preserved file with its hash, and the chained log of who did what.",
     "quarantine": "Entries that could not be read. They are kept byte for byte and counted.",
 }
@@ -88,7 +88,12 @@ class HelpScreen(ModalScreen[None]):
 
 def help_content(place: str, actions: Sequence[Action] = ACTIONS) -> Content:
     """Write help for a screen."""
-    parts = [Content(ABOUT.get(place, "")), Content("")]
+    keys = {action.id: action.key_text for action in actions if place in action.places}
+    about = ABOUT.get(place, "")
+    for name, key in keys.items():
+        about = about.replace(f"{{{name}}}", key)
+    copying = " ".join(a.key_text for a in actions if a.id == "copy_from_row")
+    parts = [Content(about), Content("")]
     parts.append(Content.styled("On this screen", "bold $accent"))
     parts += [_action(action) for action in actions if place in action.places]
     if place != "start":
@@ -100,8 +105,9 @@ def help_content(place: str, actions: Sequence[Action] = ACTIONS) -> Content:
         Content(""),
         Content(
             "Select text with the mouse; in many terminals hold Shift to use the terminal's own"
-            " selection. y copies identifiers and hashes. The plain commands (irkit status,"
-            " explain, verify) show the same facts without these screens."
+            f" selection. {keys.get('copy', copying)} copies identifiers and hashes, {copying} a"
+            " cell or a row as shown. What is masked is copied masked. The plain commands"
+            " (irkit status, explain, verify) show the same facts without these screens."
         ),
         Content(""),
         Content.styled("Symbols", "bold $accent"),

@@ -226,7 +226,8 @@ class OverviewScreen(CaseScreen):
         if row is None or row.at is None:
             box.say(
                 Content.styled(
-                    "◷ No deadline known yet: it counts from awareness, set in 5 Playbook.",
+                    "◷ No deadline known yet: it counts from awareness, set in"
+                    f" {self.key_of('go(playbook)')} Playbook.",
                     "$muted",
                 )
             )
@@ -279,7 +280,11 @@ class OverviewScreen(CaseScreen):
     def _evidence(self, evidence: views.EvidenceSummary) -> None:
         box = self.query_one("#next-evidence", Words)
         if evidence.state is None:
-            box.say(Content.styled("○ No evidence yet: press a to add logs.", "$warning"))
+            box.say(
+                Content.styled(
+                    f"○ No evidence yet: press {self.key_of('preserve')} to add logs.", "$warning"
+                )
+            )
             return
         symbol, word, style = EVIDENCE[evidence.state.value]
         count = {"mismatch": evidence.mismatch, "unverifiable": evidence.unverifiable}.get(
@@ -305,20 +310,23 @@ class OverviewScreen(CaseScreen):
             return Content.assemble(
                 ("▶ Next: ", "bold $accent"),
                 (line(step.words), "bold"),
-                (f"  press {step.key}", "$muted"),
+                (f"  press {self.key_of('next_step')}", "$muted"),
             )
-        words, key = next_by_progress(seen, reviews)
+        words, action = next_by_progress(seen, reviews)
+        key = self.key_of(action)
         return Content.assemble(
             ("▶ Next: ", "bold $accent"), (words, "bold"), (f"  press {key}", "$muted")
         )
 
-    @staticmethod
-    def _no_actors(seen: views.Overview) -> str:
+    def _no_actors(self, seen: views.Overview) -> str:
         if not seen.evidence.records:
             return "No queries read yet."
         if "replay" not in seen.stages_done:
-            return "Not analysed yet: press w to work out the scope."
-        return "No actor was flagged. Press 2, then a, to see everyone tested."
+            return f"Not analysed yet: press {self.key_of('scope')} to work out the scope."
+        return (
+            f"No actor was flagged. Press {self.key_of('go(actors)')}, then"
+            f" {self.key_of('quiet', 'actors')}, to see everyone tested."
+        )
 
     @on(PagedTable.Opened)
     def _opened(self) -> None:
@@ -329,6 +337,12 @@ class OverviewScreen(CaseScreen):
         row = self.query_one("#top-actors", PagedTable).selected
         if row is not None:
             self.irkit.replay_actor(row.key)
+
+    def action_copy(self) -> None:
+        """Copy the name of the actor under the cursor."""
+        row = self.query_one("#top-actors", PagedTable).selected
+        if row is not None:
+            self.irkit.copy(row.key.unit, "actor")
 
     def action_preserve(self) -> None:
         """Add logs."""
@@ -352,13 +366,13 @@ class OverviewScreen(CaseScreen):
 
 
 def next_by_progress(seen: views.Overview, reviews: dict[str, int]) -> tuple[str, str]:
-    """Say what to do next from how far the case is, with the key that does it."""
+    """Say what to do next from how far the case is, with the action that does it."""
     if not seen.evidence.files:
-        return "add the logs of the incident", "a"
+        return "add the logs of the incident", "preserve"
     if "scope" not in seen.stages_done:
-        return "work out what leaked and who did it", "w"
+        return "work out what leaked and who did it", "scope"
     if "assess" not in seen.stages_done:
-        return "assess severity and deadlines", "5"
+        return "assess severity and deadlines", "go(playbook)"
     if reviews.get("open"):
-        return f"review {plural(reviews['open'], 'exposure')}", "4"
-    return "complete the notification", "7"
+        return f"review {plural(reviews['open'], 'exposure')}", "go(exposures)"
+    return "complete the notification", "go(notification)"

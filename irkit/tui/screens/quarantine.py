@@ -83,7 +83,8 @@ class QuarantineScreen(CaseScreen):
             return
         span = ""
         if page.total > len(page.rows):
-            span = f" · {number(page.offset + 1)}–{number(page.offset + len(page.rows))}, [ ] page"
+            span = f" · {number(page.offset + 1)}–{number(page.offset + len(page.rows))},"
+            span += f" {self.page_keys()} page"
         caption.say(
             Content.assemble(
                 (f"{plural(page.total, 'entry', 'entries')} could not be read", "bold"),

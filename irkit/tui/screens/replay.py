@@ -183,8 +183,9 @@ class ReplayScreen(CaseScreen):
         self.query_one(EvidenceCurve).reading = False
         self.query_one("#text-body", Words).say(
             Content(
-                "No actor was flagged yet. Press 1 to see what is still to do, or 2, then a, to"
-                " pick any actor that was tested."
+                f"No actor was flagged yet. Press {self.key_of('go(overview)')} to see what is"
+                f" still to do, or {self.key_of('go(actors)')}, then"
+                f" {self.key_of('quiet', 'actors')}, to pick any actor that was tested."
             )
         )
         self.query_one("#why-text", Words).say(Content(""))
@@ -346,7 +347,9 @@ class ReplayScreen(CaseScreen):
         shown = detail.messages if self.history else detail.messages[-1:]
         if len(detail.messages) > len(shown):
             count = plural(len(detail.messages) - len(shown), "earlier message")
-            parts.append(Content.styled(f"▸ {count}, e shows them", "$muted"))
+            parts.append(
+                Content.styled(f"▸ {count}, {self.key_of('history')} shows them", "$muted")
+            )
         for message in shown:
             parts.append(self._role(message.role, "", ""))
             parts.append(marked(message.body, message.spans, revealed=revealed, hide=hide))
@@ -521,7 +524,7 @@ class ReplayScreen(CaseScreen):
         self.irkit.action_go("actors")
 
     def action_reveal(self) -> None:
-        """Ask why, then show this query unmasked for half a minute."""
+        """Ask why, then show this query unmasked for a while."""
         if self.detail is not None:
             self.playing = False
             self.irkit.ask_reveal("record", self.detail.record_id)

@@ -62,14 +62,16 @@ class Reviewing(BrowseScreen):
             self.marks.clear()
             self.irkit.write(
                 lambda session: session.review_many(ids, verdict, answers["note"]),
-                done=f"{plural(len(ids), 'exposure')}: {verdict.value}; z takes all of it back",
+                done=f"{plural(len(ids), 'exposure')}: {verdict.value};"
+                f" {self.key_of('undo')} takes all of it back",
             )
 
         self.app.push_screen(
             AskDialog(
                 f"{verdict.value.capitalize()} {plural(len(ids), 'marked exposure')}",
                 [Question("note", "Why? One note for all of them")],
-                detail="Do not copy personal data into the note. z takes all of it back at once.",
+                detail="Do not copy personal data into the note."
+                f" {self.key_of('undo')} takes all of it back at once.",
                 accept=verdict.value.capitalize(),
             ),
             answered,

@@ -99,7 +99,7 @@ class _Tab(Words):
     def __init__(self, name: str, label: str, short: str, digit: int, active: bool) -> None:
         super().__init__(classes="tab -active" if active else "tab")
         self.screen_name, self.label, self.short, self.digit = name, label, short, digit
-        self.tooltip = f"{label} ({digit})"
+        self.tooltip = label
 
     def fit(self, width: int, active: str) -> None:
         text = self.label if width >= FULL_TABS else self.short
@@ -109,7 +109,9 @@ class _Tab(Words):
         elif width < ALL_SHORT_TABS and self.screen_name == last:
             text = ""
         self.display = bool(text)
-        self.say(Content.assemble((str(self.digit), "$footer-key-foreground"), " ", text))
+        app: IrkitApp = self.app  # type: ignore[assignment]
+        key = app.key_for(f"go('{self.screen_name}')")
+        self.say(Content.assemble((key, "$footer-key-foreground"), " ", text))
 
     def on_click(self) -> None:
         app: IrkitApp = self.app  # type: ignore[assignment]
@@ -150,7 +152,9 @@ class JobBar(Horizontal):
         yield Words(id="job-title")
         yield ProgressBar(show_eta=False, show_percentage=True, id="job-progress")
         yield Words(id="job-detail", fixed=True)
-        yield _CancelButton(Content.styled("^x Cancel", "$accent"), id="job-cancel", markup=False)
+        app: IrkitApp = self.app  # type: ignore[assignment]
+        words = Content.styled(f"{app.key_for('cancel_job')} Cancel", "$accent")
+        yield _CancelButton(words, id="job-cancel", markup=False)
 
     def on_mount(self) -> None:
         """Show the state that the job has now."""

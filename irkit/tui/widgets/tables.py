@@ -183,6 +183,17 @@ class PagedTable(DataTable[Text], inherit_bindings=False):
         """Rows of this page with their identities."""
         return tuple((self._key(row), row) for row in self._page)
 
+    def cells_selected(self) -> list[tuple[str, str]]:
+        """Heading and text of every cell of the row under the cursor, as shown: masked is masked.
+
+        Columns that are left out on a narrow terminal are there too.
+        """
+        row = self.selected
+        if row is None:
+            return []
+        cells = zip(self._spec, self._cells(row), strict=True)
+        return [(column.label or column.name, line(cell.text)) for column, cell in cells]
+
     def draw_again(self) -> None:
         """Draw the page once more, where what its cells say has changed."""
         self._draw()
