@@ -37,7 +37,9 @@ _SHAPES = re.compile(
 )
 #: What stands for anything hidden; always the same, so that it tells no length and no shape.
 MASK = "•••"
-_WORD = re.compile(r"\S*\w\S*")
+_RUN = re.compile(r"\S++")
+#: A passage of more words than this is masked whole: dots word by word would tell its length.
+MASKED_WORDS = 6
 
 
 def _visible(match: re.Match[str]) -> str:
@@ -55,8 +57,13 @@ def clean(text: str) -> str:
 
 
 def mask(text: str) -> str:
-    """Replace every word by the same three dots; how many there were stays visible."""
-    return _WORD.sub(MASK, text)
+    """Replace every word by the same three dots, and a long passage by one such mask.
+
+    How many words a name or an address has stays visible; how long a passage is does not.
+    """
+    if len(text.split(maxsplit=MASKED_WORDS)) > MASKED_WORDS:
+        return MASK
+    return _RUN.sub(lambda run: MASK if any(map(str.isalnum, run[0])) else run[0], text)
 
 
 def mask_addresses(text: str) -> str:
@@ -72,7 +79,7 @@ def mask_shapes(text: str) -> str:
 #: Words beside each other; whether they are names is decided word by word.
 #: No match starts or gives back inside a word, so that a megabyte without spaces costs linear time.
 _LETTERS = r"[^\W\d_]++(?:['’-][^\W\d_]++)*+"
-_WORDS = re.compile(rf"(?<![^\W\d_]){_LETTERS}(?: {_LETTERS})++")
+_WORDS = re.compile(rf"(?<![^\W\d_])(?<![^\W\d_]['’-]){_LETTERS}(?: {_LETTERS})++")
 
 
 def mask_names(text: str) -> str:

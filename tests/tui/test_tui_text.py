@@ -58,6 +58,8 @@ def test_a_mask_tells_neither_length_nor_shape() -> None:
     for value in ("ab", "mara.feldweg@clinic.example", "a" * 90, "1", "日本語の名前"):
         assert text.mask(value) == "•••"
     assert text.mask("Tove Lindqvist,\n born 1970") == "••• •••\n ••• •••"
+    assert text.mask("- Tove -") == "- ••• -"
+    assert text.mask("one two three four five six seven") == text.mask("word " * 900) == "•••"
     assert text.mask_addresses("from mara@clinic.example at 12:00") == "from ••• at 12:00"
 
 
@@ -71,6 +73,8 @@ def test_masking_is_linear_on_hostile_runs(unit: str) -> None:
     # Quadratic behaviour on a megabyte would run into the suite's own patience.
     hostile = unit * (1_000_000 // len(unit))
     assert len(text.mask_shapes(hostile)) <= len(hostile)
+    assert len(text.mask(hostile)) <= len(hostile)
+    assert text.mask("-" * 1_000_000) == "-" * 1_000_000
 
 
 @given(
@@ -166,9 +170,9 @@ def test_numbers_sizes_and_names() -> None:
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        ("Patient Mara Feldweg, born", "••••••• •••• •••••••, born"),
-        ("write to Радостина Иванова now", "write to ••••••••• ••••••• now"),
-        ("Ana-Lucía D'Orso-Pérez came", "•••-••••• •'••••-••••• came"),
+        ("Patient Mara Feldweg, born", "••• ••• •••, born"),
+        ("write to Радостина Иванова now", "write to ••• ••• now"),
+        ("Ana-Lucía D'Orso-Pérez came", "••• ••• came"),
         ("My favourite word is Lisbon.", "My favourite word is Lisbon."),
         ("NIST AI says HTTP GET", "NIST AI says HTTP GET"),
         ("Label. Yes or No", "Label. Yes or No"),
@@ -183,5 +187,6 @@ def test_what_looks_like_a_name_is_masked(text: str, shown: str) -> None:
 def test_names_cost_linear_time_on_hostile_text() -> None:
     from irkit.case.shown import mask_names
 
+    # Quadratic behaviour would run into the suite's own patience.
     for hostile in ("A" * 300_000, "A b " * 80_000, "A-" * 150_000, "Aa'" * 100_000 + "!"):
-        assert len(mask_names(hostile)) == len(hostile)
+        assert len(mask_names(hostile)) <= len(hostile)
