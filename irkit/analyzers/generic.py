@@ -1,10 +1,15 @@
 """Builds the generic calibration that irkit carries, from simulated ordinary actors.
 
-The whole recipe (about an hour on two cores, nearly all of it the simulation; the ingested case
-takes about 4 GB of disk and can be given again to rebuild after a change to a detector)::
+The whole recipe (more than an hour on two cores, nearly all of it the simulation; the ingested case
+takes about 5 GB of disk and can be given again to rebuild after a change to a detector)::
 
-    python sample_logs/make_ordinary.py --actors 20000 --seed 7 --jobs 2 --out ORDINARY
+    python sample_logs/make_ordinary.py --actors 20000 --seed 7 --jobs 2 --out ORDINARY/1
+    python sample_logs/make_ordinary.py --actors 3600 --seed 23 --jobs 2 --out ORDINARY/2
     python -m irkit.analyzers.generic ORDINARY sample_logs/corpus.jsonl.gz WORK.irkit
+
+Actors of one simulation run draw their answers from one pool, so what they share is no draw of its
+own: of several runs the tails of answers and of member texts differ more than actors of one run do.
+The second run is there for that.
 
 It writes ``irkit/analyzers/generic_baseline.json.zst``; the same simulation, code and settings give
 the same bytes.  Actors are drawn with another seed and another half of the wording than the sample
@@ -37,7 +42,7 @@ def make(logs: Path, corpus: Path, work: Path, out: Path) -> dict[str, Any]:
     """Ingest and match the simulated logs (once), and write the calibration.
 
     Args:
-        logs: directory that ``make_ordinary.py`` wrote.
+        logs: directory with a folder per run of ``make_ordinary.py``.
         corpus: the training corpus that the simulated model was trained on.
         work: case to make, or one that an earlier run made from the same logs.
         out: calibration file to write.
@@ -47,7 +52,7 @@ def make(logs: Path, corpus: Path, work: Path, out: Path) -> dict[str, Any]:
         with Case.open(work, write=True, clock=clock) as case:
             return build_baseline(case, out, kind="generic", label=LABEL)
     with Case.create(work, title="generic calibration", clock=clock, synthetic=True) as case:
-        intake(case, sorted(logs.glob("*.ndjson.gz")), in_place=True)
+        intake(case, sorted(logs.rglob("*.ndjson.gz")), in_place=True)
         ingest(case)
         derive_sessions(case)
         match(case, load_corpus([corpus]))
