@@ -53,7 +53,8 @@ class PairedPerturbationGroups(NoSignatures):
         ),
         known_false_positives=(
             "writers who ask for several rewrites of their own text",
-            "robustness tests of a model's owner",
+            "robustness tests of a model's owner (no simulated ordinary actor reads the "
+            "probabilities of near copies: compare with one's own traffic)",
         ),
         atlas=("AML.T0024.000",),
         nist_aml=("NISTAML.033",),

@@ -63,6 +63,8 @@ class ConfidenceScoreHarvest(NoSignatures):
         ),
         known_false_positives=(
             "evaluation harnesses, rerankers, calibration and classification jobs",
+            "labels read off 10 or more alternatives for bare texts, without a system prompt or "
+            "template (no simulated ordinary actor does so: compare with one's own traffic)",
         ),
         atlas=("AML.T0063", "AML.T0024"),
         nist_aml=("NISTAML.031", "NISTAML.033"),
