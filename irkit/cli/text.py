@@ -222,12 +222,7 @@ def summary_text(facts: dict[str, Any]) -> str:
                 f"{name.capitalize():<11} {count['best']:,}  (at least {count['min']:,},"
                 f" at most {count['max']:,})  {count['method']}"
             )
-    lines += [f"Limit       {limit}" for limit in facts["scope"]["limits"]]
-    lines += membership_lines(facts.get("membership_inference"))
-    lines += gradient_lines(facts.get("gradients"))
-    promise = facts["calibration"].get("promise")
-    if isinstance(promise, dict) and promise.get("text"):
-        lines.append(f"Promise     {promise['text']}")
+    lines += [f"{one['topic']:<11} {one['full']}" for one in facts["standing"]]
     return "\n".join(lines)
 
 
@@ -258,25 +253,6 @@ def linking_text(linking: Mapping[str, Any]) -> list[str]:
         )
     ]
     return [text for number, text in said if number]
-
-
-def membership_lines(found: Mapping[str, Any] | None) -> list[str]:
-    """Return what membership inference could learn, each measurement once."""
-    said = dict.fromkeys(detail["sentence"] for detail in (found or {}).values())
-    return [f"Membership  {sentence}" for sentence in said]
-
-
-def gradient_lines(found: Mapping[str, Any] | None) -> list[str]:
-    """Return what preserved gradients give away, where there are any."""
-    if not found:
-        return []
-    classes = ", ".join(
-        f"{number} {name.replace('_', ' ')}" for name, number in found["by_class"].items()
-    )
-    return [
-        f"Gradients   {len(found['artifacts']):,} files: {classes};"
-        f" {found['records_identified']:,} training records identified"
-    ]
 
 
 def next_text(facts: dict[str, Any]) -> list[str]:

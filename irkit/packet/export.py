@@ -19,6 +19,7 @@ import irkit
 from irkit.case import Case
 from irkit.case.views.linking import linkage
 from irkit.case.views.silence import silences
+from irkit.case.views.standing import standing
 from irkit.errors import StorageError
 from irkit.model import TECHNIQUE_TAGS, Technique
 from irkit.scope import notes
@@ -209,6 +210,7 @@ def summary(case: Case) -> dict[str, Any]:
         "linking": asdict(linkage(case.con)),
         "scope": {"limits": list(notes(case))},
         "settings_hash": case.settings.digest(),
+        "standing": [asdict(one) for one in standing(case.con)],
         "versions": versions(case),
     }
 

@@ -10,6 +10,7 @@ import polars as pl
 
 from irkit.analyzers.corpus_files import Corpus
 from irkit.case.mask import value_hash
+from irkit.case.views.standing import CANARIES
 from irkit.model import Count, Progress, Provenance, Stage
 from irkit.scope import ScopeReport
 from irkit.scope.canaries import read_canaries
@@ -118,6 +119,7 @@ def run(
     with case.transaction():
         _store(case, exposures, every, links, linker, register, pepper)
         _store_aside(case, (subjects, register.aside), (canaries, unplanted))
+        case.set_meta(CANARIES, str(0 if planted is None else len(planted)))
         counts = count_all(case, with_corpus=corpus is not None)
         said = limits(case, with_corpus=corpus is not None, deep=deep)
         report = _report(case, counts, scanned, said, with_corpus=corpus is not None)

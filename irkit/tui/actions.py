@@ -160,6 +160,14 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         "open_actor", ("enter",), "Replay", "Replay the actor under the cursor", ("overview",), True
     ),
+    Action(
+        "standing",
+        ("i",),
+        "Limits",
+        "Show what the evidence tells beyond the counts, and where it ends",
+        ("overview",),
+        True,
+    ),
     # The timeline; its keys are named in the title of the box.
     Action("zoom_in", ("plus", "equals_sign"), "Zoom in", "Timeline: look closer", ("overview",)),
     Action("zoom_out", ("minus",), "Zoom out", "Timeline: look from further away", ("overview",)),

@@ -97,6 +97,12 @@ PROVENANCE = {
     "echo": ("=", "echo", "$muted"),
     "probe": ("»", "probe", "$primary"),
 }
+#: Of what the evidence shows and where it ends: symbol, word, style.
+STANDING = {
+    "harm": ("◆", "harm", "bold $accent"),
+    "doubt": ("!", "doubt", "bold $warning"),
+    "note": ("·", "note", "$muted"),
+}
 EVIDENCE = {
     "verified": ("✓", "verified", "$success"),
     "mismatch": ("✗", "MISMATCH", "bold $error"),

@@ -139,7 +139,9 @@ def test_finding_explanation_and_status_cite_it(scoped, truth):
     assert "How much it could learn" in told
     assert "fewer than 100 others" in told
     shown = CliRunner().invoke(cli, ["status", str(scoped), "--now", NOW]).stdout
-    assert "Membership  The scores it was given tell 64 members" in shown
+    who = truth[LOSS]["unit"]
+    assert f"Membership  The scores given to credential {who} tell 64 members" in shown
+    assert "56 of these members scored above every other" in shown
 
 
 def flow_explain(path: Path, finding: str) -> list[str]:

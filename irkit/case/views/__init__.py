@@ -101,6 +101,7 @@ from irkit.case.views.sequence import (
     sequence,
     sequence_summary,
 )
+from irkit.case.views.standing import Statement, Weight, standing
 from irkit.case.views.transcript import (
     ShownCall,
     ShownText,
@@ -151,6 +152,7 @@ __all__ = [
     "ShownText",
     "SourceRow",
     "Span",
+    "Statement",
     "Stretch",
     "SubjectRow",
     "TimeSpan",
@@ -158,6 +160,7 @@ __all__ = [
     "TokenLogprob",
     "Transcript",
     "Verdict",
+    "Weight",
     "actor_columns",
     "actor_findings",
     "actor_of",
@@ -199,6 +202,7 @@ __all__ = [
     "sequence_summary",
     "severity",
     "sources",
+    "standing",
     "subject_columns",
     "subjects",
     "timeline",

@@ -12,8 +12,10 @@ from textual.content import Content
 from textual.markup import escape
 
 from irkit.case import views
-from irkit.tui.actions import bindings
+from irkit.model import UnitKind
+from irkit.tui.actions import SCREENS, bindings
 from irkit.tui.screens.base import CaseScreen
+from irkit.tui.screens.standing import StandingDialog, statement_line
 from irkit.tui.text import (
     duration,
     line,
@@ -62,6 +64,7 @@ class OverviewScreen(CaseScreen):
         self._seen_data: tuple[views.Overview, dict[str, int]] | None = None
         #: The part of time asked for last, which may still be under way; the whole where None.
         self._span: views.TimeSpan | None = None
+        self._standing: tuple[views.Statement, ...] = ()
 
     def body(self) -> ComposeResult:
         """Lay out the sections."""
@@ -88,6 +91,8 @@ class OverviewScreen(CaseScreen):
                     key=lambda row: f"{row.key.kind.value}:{row.key.unit}",
                 )
                 yield Words(id="actors-empty")
+        with Vertical(id="standing-box", classes="section"):
+            yield Words(id="standing")
         with Vertical(id="timeline-box", classes="section"):
             yield Timeline(id="timeline")
         with Container(id="bottom"):
@@ -101,6 +106,7 @@ class OverviewScreen(CaseScreen):
         self.query_one("#next").border_title = "Now"
         self.query_one("#funnel-box").border_title = "From queries to people"
         self.query_one("#actors-box").border_title = "Actors flagged"
+        self.query_one("#standing-box").border_title = "What the evidence shows, and where it ends"
         self.query_one("#timeline-box").border_title = "Activity (UTC)"
         self.query_one("#actors-empty").display = False
         self.query_one("#clocks-box").border_title = "Deadlines ahead"
@@ -117,6 +123,11 @@ class OverviewScreen(CaseScreen):
             return seen, views.review_counts(con), views.deadlines(con), span
 
         self.fetch("overview", query)
+        self.fetch(
+            "standing",
+            lambda con: session.once("standing", lambda: views.standing(con)),
+            behind=True,
+        )
 
     def show_overview(
         self,
@@ -147,6 +158,54 @@ class OverviewScreen(CaseScreen):
         if span == self._span:  # else another part of time was asked for and is on its way
             self.take_over("activity", seen.activity)
         self.irkit.overview_stands()
+
+    # -- what the evidence shows --------------------------------------------------------------
+
+    def show_standing(self, found: tuple[views.Statement, ...]) -> None:
+        """Draw as many statements as there is room for, the most important first."""
+        self._standing = found
+        box, key = self.query_one("#standing-box"), self.key_of("standing")
+        title = "What the evidence shows, and where it ends"
+        box.border_title = escape(f"{title} · {key} opens all {len(found)}" if found else title)
+        self._draw_standing()
+
+    def _draw_standing(self) -> None:
+        room = max(1, self.query_one("#standing-box").size.height)
+        lines = [statement_line(one, key=self._leads_to(one)) for one in self._standing[:room]]
+        if not lines:
+            words = "Nothing beyond the counts, and no limit of the evidence, is known yet."
+            lines = [Content.styled(words, "$muted")]
+        self.query_one("#standing", Words).say(Content("\n").join(lines))
+
+    def _leads_to(self, one: views.Statement) -> str:
+        return self.key_of(f"go({one.place})")
+
+    def on_resize(self) -> None:
+        """Show as many statements as fit now."""
+        self.call_after_refresh(self._draw_standing)
+
+    def action_standing(self) -> None:
+        """Show everything that the evidence shows and where it ends."""
+        if not self._standing:
+            self.notify("Nothing is known yet: work out the scope first.", markup=False)
+            return
+        places = {name: f"{self.key_of(f'go({name})')} {title}" for name, title, _ in SCREENS}
+        self.app.push_screen(StandingDialog(self._standing, places), self._open_standing)
+
+    def _open_standing(self, one: views.Statement | None) -> None:
+        if one is None:
+            return
+        if one.place == "replay":
+            kind, _, unit = one.target.partition(":")
+            self.irkit.replay_actor(views.ActorKey(UnitKind(kind), unit))
+            return
+        if one.place == "exposures" and one.target:
+            from irkit.tui.screens.exposures import ExposuresScreen
+
+            screen = self.irkit.get_screen("exposures")
+            assert isinstance(screen, ExposuresScreen)
+            screen.show_only(one.target)
+        self.irkit.action_go(one.place)
 
     # -- timeline -----------------------------------------------------------------------------
 
