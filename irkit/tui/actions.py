@@ -100,11 +100,11 @@ SCREENS: tuple[tuple[str, str, str], ...] = (
     ("actors", "Actors", "Actors"),
     ("replay", "Replay", "Replay"),
     ("exposures", "Exposures", "Leaks"),
-    ("playbook", "Playbook", "Playbook"),
-    ("deadlines", "Deadlines", "Deadlines"),
+    ("playbook", "Playbook", "Steps"),
+    ("deadlines", "Deadlines", "Due"),
     ("notification", "Notification", "Notify"),
     ("evidence", "Evidence", "Evidence"),
-    ("quarantine", "Quarantine", "Quarantine"),
+    ("quarantine", "Quarantine", "Unread"),
 )
 
 _TABLES = ("actors", "exposures", "quarantine")

@@ -105,7 +105,7 @@ class NotificationScreen(CaseScreen):
             table.go_to(self._goto)
             self._goto = ""
         elif self._first:
-            self.action_missing()
+            self._start()
         self._first = False
         self._detail()
 
@@ -252,6 +252,19 @@ class NotificationScreen(CaseScreen):
         else:
             save("")
 
+    def _start(self) -> None:
+        """Put the cursor on the first fact that a person has to do something about.
+
+        Where nothing is left to do, on the first one that is part of the notification: what is
+        optional may be looked at, but is not where the work lies.
+        """
+        rows: Sequence[FactRow] = self.form.rows if self.form else ()
+        for states in (("missing",), ("proposed",), ("promised",), ("irkit", "you")):
+            for at, row in enumerate(rows):
+                if row.state in states:
+                    self.query_one("#facts", PagedTable).move_cursor(row=at, animate=False)
+                    return
+
     def action_missing(self) -> None:
         """Go to the next fact that is missing or waits for confirmation."""
         table = self.query_one("#facts", PagedTable)
@@ -261,11 +274,18 @@ class NotificationScreen(CaseScreen):
         if wanted:
             later = [i for i in wanted if i > table.cursor_row]
             table.move_cursor(row=(later or wanted)[0], animate=False)
+        else:
+            self.notify(
+                f"Nothing is missing for the {self.phase.value} phase;"
+                f" {self.key_of('phase')} shows the next one.",
+                markup=False,
+            )
 
     def action_phase(self) -> None:
         """Switch to the next phase."""
         phases = list(Phase)
         self.phase = phases[(phases.index(self.phase) + 1) % len(phases)]
+        self._first = True  # another phase needs other facts
         self.reload()
 
     # -- out ----------------------------------------------------------------------------------

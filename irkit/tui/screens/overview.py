@@ -123,11 +123,6 @@ class OverviewScreen(CaseScreen):
             return seen, views.review_counts(con), views.deadlines(con), span
 
         self.fetch("overview", query)
-        self.fetch(
-            "standing",
-            lambda con: session.once("standing", lambda: views.standing(con)),
-            behind=True,
-        )
 
     def show_overview(
         self,
@@ -158,6 +153,9 @@ class OverviewScreen(CaseScreen):
         if span == self._span:  # else another part of time was asked for and is on its way
             self.take_over("activity", seen.activity)
         self.irkit.overview_stands()
+        # Last, since it looks at every call: the rest is drawn before it is asked for.
+        session = self.session
+        self.fetch("standing", lambda con: session.once("standing", lambda: views.standing(con)))
 
     # -- what the evidence shows --------------------------------------------------------------
 

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from irkit.tui.app import IrkitApp
 
 
-#: Columns from which all tabs fit with their full titles, with their short ones, and with the
-#: short ones but for the last; below that, those of other screens are cut to three letters.
-FULL_TABS, ALL_SHORT_TABS, SHORT_TABS = 112, 93, 80
+#: Columns from which all tabs fit with their full titles, and with their short ones; below that,
+#: those of other screens are cut to three letters.
+FULL_TABS, SHORT_TABS = 112, 80
 
 
 class _Segment(Words):
@@ -103,12 +103,8 @@ class _Tab(Words):
 
     def fit(self, width: int, active: str) -> None:
         text = self.label if width >= FULL_TABS else self.short
-        last = SCREENS[-1][0]
-        if width < (ALL_SHORT_TABS if active == last else SHORT_TABS):
-            text = text if self.screen_name == active else text[:3]
-        elif width < ALL_SHORT_TABS and self.screen_name == last:
-            text = ""
-        self.display = bool(text)
+        if width < SHORT_TABS and self.screen_name != active:
+            text = text[:3]
         app: IrkitApp = self.app  # type: ignore[assignment]
         key = app.key_for(f"go('{self.screen_name}')")
         self.say(Content.assemble((key, "$footer-key-foreground"), " ", text))
