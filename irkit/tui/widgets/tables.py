@@ -6,6 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 from textual.binding import Binding, BindingType
@@ -13,6 +16,7 @@ from textual.color import Color, ColorParseError
 from textual.events import Click
 from textual.message import Message
 from textual.widgets import DataTable
+from textual.widgets.data_table import ColumnKey
 
 from irkit.tui.text import line, middle
 
@@ -45,7 +49,43 @@ class Cell:
     middle: bool = False
 
 
-class PagedTable(DataTable[Text], inherit_bindings=False):
+class _Shown:
+    """A cell of a row, worked out when it is drawn: a terminal shows a third of a page's rows."""
+
+    __slots__ = ("_at", "_column", "_row", "_table")
+
+    def __init__(self, table: PagedTable, row: _Row, at: int, column: TableColumn) -> None:
+        self._table, self._row, self._at, self._column = table, row, at, column
+
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
+        cell, width = self._row.cells()[self._at], options.max_width
+        text = middle(cell.text, width) if cell.middle else line(cell.text)
+        taken = cell_len(text)
+        if taken > width:
+            text = set_cell_size(text, max(width - 1, 0)) + "…"
+        elif self._column.right:
+            text = " " * (width - taken) + text
+        # One segment, without rich's wrapping: the text is one line and cut already.
+        yield Segment(text, self._table.rich_style_of(cell.style))
+
+
+class _Row:
+    """What the cells of a row say, asked once."""
+
+    __slots__ = ("_cells", "_item", "_known")
+
+    def __init__(self, item: Any, cells: Callable[[Any], Sequence[Cell]]) -> None:
+        self._item, self._cells = item, cells
+        self._known: Sequence[Cell] | None = None
+
+    def cells(self) -> Sequence[Cell]:
+        """Return the cells in the order of the table's specification."""
+        if self._known is None:
+            self._known = self._cells(self._item)
+        return self._known
+
+
+class PagedTable(DataTable[_Shown], inherit_bindings=False):
     """One page of rows with the cursor kept on its row where the page is drawn again."""
 
     # Enter is left to the screen, whose registry says what it does there.
@@ -91,6 +131,8 @@ class PagedTable(DataTable[Text], inherit_bindings=False):
         self._key = key
         self._page: tuple[Any, ...] = ()
         self._drawn_width = 0
+        #: Styles of cells in the present theme's colours.
+        self._styles: dict[str, Style] = {}
         self.offset_rows = 0
         self.total = 0
         self.sorted_by = ("", False)
@@ -112,7 +154,6 @@ class PagedTable(DataTable[Text], inherit_bindings=False):
 
     def _draw(self) -> None:
         row = self.cursor_row
-        self.clear(columns=True)
         width = self.container_size.width or self.size.width
         self._drawn_width = width
         shown = [(i, c) for i, c in enumerate(self._spec) if c.min_table <= width <= c.max_table]
@@ -121,36 +162,37 @@ class PagedTable(DataTable[Text], inherit_bindings=False):
             if not extra[1].min_table:
                 break
             shown.remove(extra)
-        flexible = max(flexible, 4)
-        for _, column in shown:
-            name, descending = self.sorted_by
-            mark = (" ↓" if descending else " ↑") if column.name == name else ""
-            label = Text(column.label + mark, justify="right" if column.right else "left")
-            self.add_column(label, width=column.width or flexible, key=column.name)
+        widths = [(column.name, column.width or max(flexible, 4)) for _, column in shown]
+        # The same columns stay, with new headings: building them again costs as much as the rows.
+        same = widths == [(str(key.value), column.width) for key, column in self.columns.items()]
+        self.clear(columns=not same)
+        for (_, column), (name, cells) in zip(shown, widths, strict=True):
+            if same:
+                self.columns[ColumnKey(name)].label = self._heading(column)
+            else:
+                self.add_column(self._heading(column), width=cells, key=name)
         for item in self._page:
-            cells = self._cells(item)
-            self.add_row(
-                *(self._text(cells[i], column, column.width or flexible) for i, column in shown)
-            )
+            drawn = _Row(item, self._cells)
+            self.add_row(*(_Shown(self, drawn, i, column) for i, column in shown))
         if self._page:
             self.move_cursor(row=min(row, len(self._page) - 1), animate=False)
+
+    def _heading(self, column: TableColumn) -> Text:
+        name, descending = self.sorted_by
+        mark = (" ↓" if descending else " ↑") if column.name == name else ""
+        return Text(column.label + mark, justify="right" if column.right else "left")
 
     @staticmethod
     def _left_over(shown: Sequence[tuple[int, TableColumn]], width: int) -> int:
         return width - sum(column.width for _, column in shown) - 2 * len(shown) - 1
 
-    def _text(self, cell: Cell, column: TableColumn, width: int) -> Text:
-        return Text(
-            middle(cell.text, width) if cell.middle else line(cell.text),
-            style=self.rich_style_of(cell.style),
-            justify="right" if column.right else "left",
-            no_wrap=True,
-            overflow="ellipsis",
-            end="",
-        )
-
     def rich_style_of(self, style: str) -> Style:
         """Resolve theme variables, which a table cell cannot do itself."""
+        if style not in self._styles:
+            self._styles[style] = self._resolved(style)
+        return self._styles[style]
+
+    def _resolved(self, style: str) -> Style:
         variables = self.app.theme_variables
         words = []
         for word in style.split():
@@ -251,5 +293,6 @@ class PagedTable(DataTable[Text], inherit_bindings=False):
     def notify_style_update(self) -> None:
         """Draw again in a new theme's colours."""
         super().notify_style_update()
+        self._styles.clear()
         if self.is_mounted and self._page:
             self.call_after_refresh(self._draw)
