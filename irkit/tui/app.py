@@ -19,7 +19,7 @@ from irkit.model import UnitKind
 from irkit.tui.actions import SCREENS, Action, bindings, key_words
 from irkit.tui.casework import CaseWork
 from irkit.tui.commands import CaseSearch, IrkitCommands
-from irkit.tui.heap import Heap
+from irkit.tui.heap import BREATH, Heap
 from irkit.tui.jobs import unexpected
 from irkit.tui.keymap import keys_file, load_keys, template
 from irkit.tui.messages import (
@@ -105,6 +105,7 @@ class IrkitApp(CaseWork):
         self._steps_timer: Timer | None = None
         self._steps_session: CaseSession | None = None
         self.heap = Heap()
+        self._breath: Timer | None = None
 
     @property
     def next_step(self) -> NextStep | None:
@@ -234,7 +235,15 @@ class IrkitApp(CaseWork):
         """Remember when a person last did something."""
         if isinstance(event, InputEvent):
             self.heap.touched()
+            if self._breath is None:
+                self._breath = self.set_timer(BREATH, self._breathe)
         await super().on_event(event)
+
+    def _breathe(self) -> None:
+        """Collect what the keys left, unless the next one has come already."""
+        self._breath = None
+        if not self.heap.pause() and self.heap.idle < BREATH:
+            self._breath = self.set_timer(BREATH, self._breathe)
 
     def on_unmount(self) -> None:
         """Leave everything to the garbage collector again."""

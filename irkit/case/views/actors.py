@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from irkit.case.views.filters import Column, Filter, order_by
-from irkit.case.views.kept import keep, kept
+from irkit.case.views.kept import is_kept, keep, kept
 from irkit.case.views.leaks import LEAKS
 from irkit.case.views.times import utc
 from irkit.model import UnitKind
@@ -223,37 +223,44 @@ def actors(
         FilterError: unknown sort field.
     """
     condition = where or Filter("TRUE", ())
-    silent = f" UNION ALL BY NAME {kept(con, 'quiet_units', _QUIET)}" if quiet else ""
-    base = f"SELECT * FROM ({_FOUND}){silent}"
-    source = (
-        f"WITH base AS ({base}), leak AS ({kept(con, 'unit_leaks', _LEAKS)}),"
-        " unit AS (SELECT base.*,"
-        " coalesce(leak.leaks, 0) AS leaks FROM base LEFT JOIN leak USING (unit_kind, unit))"
-    )
+    name = "actors_tested" if quiet else "actors_flagged"
+    # Kept, it is a table that is asked twice; else it is worked out once for both.
+    once = "" if is_kept(con, name) else "MATERIALIZED "
+    source = f"WITH unit AS {once}({kept(con, name, _units(con, quiet=quiet))})"
     order = order_by(_COLUMNS, sort, descending, "tier, p_value NULLS LAST, unit_kind, unit")
+    counted = f"SELECT count(*) FROM unit WHERE {condition.sql}"
     found = con.execute(
         f"{source} SELECT unit_kind, unit, tier, technique, profile, p_value, p_kind, onset,"
-        " first_seen, last_seen, queries, findings, leaks, members, count(*) OVER ()"
+        f" first_seen, last_seen, queries, findings, leaks, members, ({counted})"
         f" FROM unit WHERE {condition.sql} {order} LIMIT ? OFFSET ?",
-        [*condition.params, limit, offset],
+        [*condition.params, *condition.params, limit, offset],
     ).fetchall()
     rows = tuple(_row(row) for row in found)
     if found:
         return ActorPage(rows, int(found[0][-1]), offset)
-    total = con.execute(
-        f"{source} SELECT count(*) FROM unit WHERE {condition.sql}", list(condition.params)
-    ).fetchone()
+    total = con.execute(f"{source} {counted}", list(condition.params)).fetchone()
     return ActorPage((), int(total[0]) if total else 0, offset)
 
 
+def _units(con: duckdb.DuckDBPyConnection, *, quiet: bool) -> str:
+    """Actors with their strongest finding and what came out of them."""
+    silent = f" UNION ALL BY NAME {_QUIET}" if quiet else ""
+    return (
+        "SELECT base.*, coalesce(leak.leaks, 0) AS leaks"
+        f" FROM (SELECT * FROM ({_FOUND}){silent}) base"
+        f" LEFT JOIN ({kept(con, 'unit_leaks', _LEAKS)}) leak USING (unit_kind, unit)"
+    )
+
+
 def keep_leaks(con: duckdb.DuckDBPyConnection) -> None:
-    """Keep what came out per actor; every page of actors counts it."""
+    """Keep what came out per actor, and the actors on whom something was found."""
     keep(con, "unit_leaks", _LEAKS)
+    keep(con, "actors_flagged", f"{_units(con, quiet=False)} ORDER BY tier, unit_kind, unit")
 
 
 def keep_quiet(con: duckdb.DuckDBPyConnection) -> None:
-    """Keep the actors on whom nothing was found."""
-    keep(con, "quiet_units", _QUIET)
+    """Keep all actors, those too on whom nothing was found."""
+    keep(con, "actors_tested", f"{_units(con, quiet=True)} ORDER BY tier, unit_kind, unit")
 
 
 def _row(row: tuple[Any, ...]) -> ActorRow:

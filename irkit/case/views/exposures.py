@@ -100,21 +100,31 @@ LEFT JOIN (SELECT exposure_id, count(*) AS n, list(subject_key ORDER BY subject_
   AS subject_keys FROM exposure_subject GROUP BY exposure_id) s USING (exposure_id)
 """
 
+#: All of an exposure; ``{settled}`` are rows of :data:`_SETTLED`, ``{of}`` says of which.
 _EXPOSURES = f"""
 SELECT e.* EXCLUDE (subject_keys),
   CASE WHEN v.verdict = 'undo' THEN NULL ELSE v.verdict END AS verdict,
   CASE WHEN v.verdict = 'undo' THEN NULL ELSE v.note END AS note,
   coalesce(CASE WHEN v.verdict = 'undo' THEN NULL ELSE v.verdict END, 'open') AS review_state,
   e.subject_keys, d.place AS sample_place
-FROM (SETTLED) e
-LEFT JOIN ({_LAST_REVIEW}) v USING (exposure_id)
-LEFT JOIN (SELECT exposure_id, min(position) AS place FROM review_sample GROUP BY exposure_id) d
-  USING (exposure_id)
+FROM (SELECT * FROM ({{settled}}) {{of}}) e
+LEFT JOIN (SELECT * FROM ({_LAST_REVIEW}) {{of}}) v USING (exposure_id)
+LEFT JOIN (SELECT exposure_id, min(position) AS place FROM review_sample {{of}}
+  GROUP BY exposure_id) d USING (exposure_id)
 """
 
+#: Fields that are not settled.
+_REVIEWED = frozenset({"review", "sample"})
 
-def _rows(con: duckdb.DuckDBPyConnection) -> str:
-    return _EXPOSURES.replace("SETTLED", kept(con, "exposure_row", _SETTLED))
+
+def _settled(con: duckdb.DuckDBPyConnection) -> str:
+    return kept(con, "exposure_row", _SETTLED)
+
+
+def _rows(con: duckdb.DuckDBPyConnection, of: str = "") -> str:
+    """SQL of all exposures, or of those whose ids ``of`` selects."""
+    restricted = f"WHERE exposure_id IN ({of})" if of else ""
+    return _EXPOSURES.format(settled=_settled(con), of=restricted)
 
 
 def keep_exposures(con: duckdb.DuckDBPyConnection) -> None:
@@ -194,14 +204,18 @@ def exposures(
     """
     condition = where or Filter("TRUE", ())
     order = order_by(_EXPOSURE_COLUMNS, sort, descending, "event_time NULLS LAST, exposure_id")
-    rows = _rows(con)
+    asked = condition.fields | {sort}
+    source = _rows(con) if asked & _REVIEWED else _settled(con)
+    # First which ones, from the columns that this takes; then these few in full, and the number of
+    # all counted apart: either over whole rows would have to build every one of them.
     found = con.execute(
-        f"SELECT * FROM ({rows}) WHERE {condition.sql} {order} LIMIT ? OFFSET ?",
+        f"WITH wanted AS MATERIALIZED (SELECT exposure_id FROM ({source})"
+        f" WHERE {condition.sql} {order} LIMIT ? OFFSET ?)"
+        f" SELECT * FROM ({_rows(con, 'SELECT exposure_id FROM wanted')}) {order}",
         [*condition.params, limit, offset],
     ).fetchall()
-    # Counted apart: a count over the page's query would have to build every row in full.
     total = con.execute(
-        f"SELECT count(*) FROM ({rows}) WHERE {condition.sql}", list(condition.params)
+        f"SELECT count(*) FROM ({source}) WHERE {condition.sql}", list(condition.params)
     ).fetchone()
     return Page(tuple(_exposure(row) for row in found), int(total[0]) if total else 0, offset)
 
@@ -227,9 +241,7 @@ def _exposure(row: tuple[Any, ...]) -> ExposureRow:
 
 def exposure_detail(con: duckdb.DuckDBPyConnection, exposure_id: str) -> ExposureDetail | None:
     """Return one exposure with its response, the people it concerns and its review history."""
-    row = con.execute(
-        f"SELECT * FROM ({_rows(con)}) WHERE exposure_id = ? LIMIT 1", [exposure_id]
-    ).fetchone()
+    row = con.execute(f"{_rows(con, 'SELECT $id')} LIMIT 1", {"id": exposure_id}).fetchone()
     own = con.execute(
         "SELECT record_id, choice, response_start, response_end, method, df, subtracted_chars,"
         " categories FROM exposure WHERE exposure_id = ? LIMIT 1",

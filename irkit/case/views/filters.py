@@ -37,11 +37,12 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A parsed filter: a condition for WHERE and the values to bind, in order."""
+    """A parsed filter: a condition for WHERE, the values to bind in order, the fields it asks."""
 
     sql: str
     params: tuple[Any, ...]
     text: str = ""
+    fields: frozenset[str] = frozenset()
 
 
 def parse_filter(text: str, columns: Sequence[Column], bare: str) -> Filter:
@@ -58,6 +59,7 @@ def parse_filter(text: str, columns: Sequence[Column], bare: str) -> Filter:
     known = {column.name: column for column in columns}
     conditions: list[str] = []
     params: list[Any] = []
+    fields: set[str] = set()
     try:
         words = shlex.split(text)
     except ValueError as error:
@@ -78,7 +80,8 @@ def parse_filter(text: str, columns: Sequence[Column], bare: str) -> Filter:
         condition, bound = _condition(column, operator, value)
         conditions.append(condition)
         params.extend(bound)
-    return Filter(" AND ".join(conditions) or "TRUE", tuple(params), text)
+        fields.add(column.name)
+    return Filter(" AND ".join(conditions) or "TRUE", tuple(params), text, frozenset(fields))
 
 
 def _condition(column: Column, operator: str, value: str) -> tuple[str, list[Any]]:
