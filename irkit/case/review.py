@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from datetime import UTC
 from enum import StrEnum
+from typing import Any
 
 import duckdb
 
+from irkit.case.shown import mask_addresses
 from irkit.case.store import Case, who_am_i
 from irkit.errors import StorageError, UsageError
+
+#: Exposures that one custody entry names; of more it holds the number and a digest.
+NAMED = 1000
 
 
 class Verdict(StrEnum):
@@ -38,21 +44,45 @@ def record_review(case: Case, exposure_id: str, verdict: Verdict, note: str = ""
 
 
 def record_reviews(
-    case: Case, exposure_ids: Sequence[str], verdict: Verdict, note: str = ""
+    case: Case,
+    exposure_ids: Sequence[str],
+    verdict: Verdict,
+    note: str = "",
+    *,
+    where: str = "",
 ) -> None:
     """Add a reviewer's word on several exposures: all of them, or none.
+
+    Args:
+        case: a case opened for writing.
+        exposure_ids: the exposures.
+        verdict: what the reviewer says.
+        note: why; it may quote what leaked, so custody only records that there is one.
+        where: the filter that chose them, for custody.
 
     Raises:
         UsageError: there is no such exposure.
         StorageError: the rows or the custody entry could not be written.
     """
     _write(case, [(exposure_id, verdict, note) for exposure_id in exposure_ids])
-    detail = {"exposure": exposure_ids[0]} if len(exposure_ids) == 1 else {}
-    more = {"exposures": list(exposure_ids)} if len(exposure_ids) > 1 else {}
-    case.custody.append("review", **detail, **more, verdict=verdict.value, note=bool(note))
+    case.custody.append(
+        "review", **_named(exposure_ids, where), verdict=verdict.value, note=bool(note)
+    )
 
 
-def take_back(case: Case, exposure_ids: Sequence[str]) -> None:
+def _named(exposure_ids: Sequence[str], where: str) -> dict[str, Any]:
+    """Say in custody which exposures were meant."""
+    # A filter may hold the name of a credential, and some credentials are addresses.
+    chosen = {"where": mask_addresses(where)} if where else {}
+    if len(exposure_ids) == 1:
+        return {"exposure": exposure_ids[0], **chosen}
+    if len(exposure_ids) <= NAMED:
+        return {"exposures": list(exposure_ids), **chosen}
+    digest = hashlib.sha256("\n".join(sorted(exposure_ids)).encode()).hexdigest()
+    return {"count": len(exposure_ids), "exposures_sha256": digest, **chosen}
+
+
+def take_back(case: Case, exposure_ids: Sequence[str], *, where: str = "") -> None:
     """Bring back what held before the last word on each exposure: all of them, or none.
 
     Raises:
@@ -73,12 +103,12 @@ def take_back(case: Case, exposure_ids: Sequence[str]) -> None:
     if len(exposure_ids) == 1:
         case.custody.append(
             "review",
-            exposure=exposure_ids[0],
+            **_named(exposure_ids, where),
             verdict=before.get(exposure_ids[0], (Verdict.UNDO, ""))[0].value,
             note=False,
         )
     else:
-        case.custody.append("review", exposures=list(exposure_ids), verdict="undo", note=False)
+        case.custody.append("review", **_named(exposure_ids, where), verdict="undo", note=False)
 
 
 def _write(case: Case, words: Sequence[tuple[str, Verdict, str]]) -> None:
@@ -96,9 +126,16 @@ def _write(case: Case, words: Sequence[tuple[str, Verdict, str]]) -> None:
     who = who_am_i()
     try:
         with case.transaction():
-            case.con.executemany(
-                "INSERT INTO review VALUES (?, ?, ?, ?, ?)",
-                [(one, verdict.value, note, who, at) for one, verdict, note in words],
+            case.con.execute(
+                "INSERT INTO review SELECT unnest($ids), unnest($verdicts), unnest($notes),"
+                " $who, $at",
+                {
+                    "ids": ids,
+                    "verdicts": [verdict.value for _, verdict, _ in words],
+                    "notes": [note for _, _, note in words],
+                    "who": who,
+                    "at": at,
+                },
             )
     except duckdb.Error as error:
         raise StorageError(

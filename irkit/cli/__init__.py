@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import click
 
-from irkit.cli import look, records, verbs  # noqa: F401 - they register their commands
+from irkit.cli import look, records, reviewing, verbs  # noqa: F401 - they register their commands
 from irkit.cli.group import cli
 from irkit.cli.session import Session
 from irkit.errors import ExitCode, IrkitError, PacketIncomplete

@@ -10,18 +10,27 @@ import click
 
 from irkit.cli.group import cli
 from irkit.cli.secret import passphrase, password_file
-from irkit.cli.session import PATH, Session, common, pass_session, plain, reading, screens, writing
+from irkit.cli.session import (
+    PATH,
+    Session,
+    limited,
+    on_case,
+    plain,
+    reading,
+    screens,
+    with_session,
+    writing,
+)
 from irkit.cli.text import entry_text, formats_text, next_text, summary_text, table
 from irkit.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from irkit.case import Case
+    pass
 
 
 @cli.command()
-@click.argument("case_path", metavar="CASE", type=PATH)
-@common
-@pass_session
+@on_case
+@with_session
 def status(session: Session, case_path: Path) -> None:
     """What happened, how long is left, what is next."""
     from irkit import flow
@@ -31,17 +40,15 @@ def status(session: Session, case_path: Path) -> None:
     session.emit(facts, "\n".join((summary_text(facts), *next_text(facts))))
 
 
-_LIMIT = click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
 _FILTER = click.option("--where", "where", help="Filter, like: tier=A or technique~extraction.")
 
 
 @cli.command()
-@click.argument("case_path", metavar="CASE", type=PATH)
+@on_case
 @_FILTER
 @click.option("--all", "quiet_too", is_flag=True, help="Also actors on whom nothing was found.")
-@_LIMIT
-@common
-@pass_session
+@limited("Rows")
+@with_session
 def actors(
     session: Session, case_path: Path, where: str | None, quiet_too: bool, limit: int
 ) -> None:
@@ -49,7 +56,7 @@ def actors(
     from irkit.case import views
 
     with reading(session, case_path) as case:
-        chosen = views.parse_filter(where, views.actor_columns(), "unit") if where else None
+        chosen = views.actor_filter(where) if where else None
         page = views.actors(case.con, where=chosen, limit=limit, quiet=quiet_too)
     rows = [{**plain(row), "kind": row.key.kind.value, "actor": row.key.unit} for row in page.rows]
     shown = [
@@ -60,17 +67,16 @@ def actors(
 
 
 @cli.command()
-@click.argument("case_path", metavar="CASE", type=PATH)
+@on_case
 @_FILTER
-@_LIMIT
-@common
-@pass_session
+@limited("Rows")
+@with_session
 def exposures(session: Session, case_path: Path, where: str | None, limit: int) -> None:
     """Which passages came out, with masked values."""
     from irkit.case import views
 
     with reading(session, case_path) as case:
-        chosen = views.parse_filter(where, views.exposure_columns(), "value") if where else None
+        chosen = views.exposure_filter(where) if where else None
         page = views.exposures(case.con, where=chosen, limit=limit)
     rows = [plain(row) for row in page.rows]
     shown = [{**row, "at": at.at} for row, at in zip(rows, page.rows, strict=True)]
@@ -82,17 +88,16 @@ def exposures(session: Session, case_path: Path, where: str | None, limit: int) 
 
 
 @cli.command()
-@click.argument("case_path", metavar="CASE", type=PATH)
+@on_case
 @_FILTER
-@_LIMIT
-@common
-@pass_session
+@limited("Rows")
+@with_session
 def people(session: Session, case_path: Path, where: str | None, limit: int) -> None:
     """Whose data came out, under the case's own keys."""
     from irkit.case import views
 
     with reading(session, case_path) as case:
-        chosen = views.parse_filter(where, views.subject_columns(), "key") if where else None
+        chosen = views.subject_filter(where) if where else None
         page = views.subjects(case.con, where=chosen, limit=limit)
     rows = [plain(row) for row in page.rows]
     widths = {"subject_key": 18, "label_masked": 20, "status": 10, "exposures": 9, "countries": 9}
@@ -100,13 +105,12 @@ def people(session: Session, case_path: Path, where: str | None, limit: int) -> 
 
 
 @cli.command()
-@click.argument("case_path", metavar="CASE", type=PATH)
+@on_case
 @click.option("--reread", is_flag=True, help="Read these entries again, and only these.")
 @click.option("--mapping", type=PATH, help="With --reread: mapping file to try first (TOML).")
 @click.option("--format", "format_id", help="With --reread: read every object as this format.")
-@_LIMIT
-@common
-@pass_session
+@limited("Rows")
+@with_session
 def quarantine(
     session: Session,
     case_path: Path,
@@ -154,91 +158,8 @@ def quarantine(
 
 
 @cli.command()
-@click.argument("case_path", metavar="CASE", type=PATH)
-@click.argument("exposure_id", required=False)
-@click.argument(
-    "verdict", required=False, type=click.Choice(["confirm", "reject", "unsure", "undo"])
-)
-@click.option("--note", default="", help="Why; kept in the case, not in the custody log.")
-@click.option(
-    "--sample",
-    type=click.IntRange(1),
-    metavar="N",
-    help="Draw N records and N people of each status at random, to judge for all.",
-)
-@common
-@pass_session
-def review(
-    session: Session,
-    case_path: Path,
-    exposure_id: str | None,
-    verdict: str | None,
-    note: str,
-    sample: int | None,
-) -> None:
-    """Confirm or reject an exposure; counts follow.
-
-    With no exposure, says how far the sampled review is and what to judge
-    next.  Judge in the order shown: what is skipped ends the sample there.
-    """
-    from irkit import flow
-    from irkit.case.review import Verdict
-
-    if exposure_id is None:
-        with (reading if sample is None else writing)(session, case_path) as case:
-            if sample is not None:
-                flow.sample_review(case, sample)
-            _say_sample(session, case)
-        return
-    if verdict is None or sample is not None:
-        raise UsageError(
-            "review takes an exposure with its verdict, or --sample alone",
-            "irkit review CASE EXPOSURE confirm   or   irkit review CASE --sample 50",
-        )
-    with writing(session, case_path) as case:
-        counts = flow.review(case, exposure_id, Verdict(verdict), note)
-    session.emit(
-        {name: plain(count) for name, count in counts.items()},
-        "\n".join(
-            f"{name}: {count.best:,} (at least {count.min:,}, at most {count.max:,})"
-            for name, count in counts.items()
-            if name in ("records", "people")
-        ),
-    )
-
-
-def _say_sample(session: Session, case: Case) -> None:
-    """Print how far the sampled review is, and the next exposures in the order drawn."""
-    from irkit import flow
-    from irkit.case import views
-
-    strata = flow.sampled(case)
-    todo = views.parse_filter("sample>0 review=open", views.exposure_columns(), "value")
-    page = views.exposures(case.con, where=todo, sort="sample", limit=20)
-    rows = [plain(row) for row in page.rows]
-    shown = [{**row, "of": row["frame"]} for row in strata]
-    widths = {"of": 7, "stratum": 11, "size": 7, "drawn": 6, "judged": 7, "words": 76}
-    following = {"exposure_id": 16, "provenance": 13, "level": 6, "value_masked": 40}
-    session.emit(
-        {"strata": strata, "next": rows},
-        "\n".join(
-            (
-                *([table(shown, widths, len(shown)), ""] if strata else []),
-                "Judge next, in this order (irkit review CASE EXPOSURE confirm|reject|unsure):"
-                if rows
-                else "Nothing is left to judge."
-                if strata
-                else "No sample was drawn: irkit review CASE --sample 50",
-                *([table(rows, following, page.total)] if rows else []),
-            )
-        ),
-    )
-
-
-@cli.command()
-@click.argument("case_path", metavar="CASE", type=PATH)
-@common
-@pass_session
+@on_case
+@with_session
 def steps(session: Session, case_path: Path) -> None:
     """The playbook's steps and where each stands."""
     from irkit.playbook import steps as all_steps
@@ -256,14 +177,13 @@ def steps(session: Session, case_path: Path) -> None:
 
 
 @cli.command()
-@click.argument("case_path", metavar="CASE", type=PATH)
+@on_case
 @click.argument("step_id", metavar="STEP")
 @click.argument("state", type=click.Choice(["done", "in_progress", "not_applicable", "open"]))
 @click.option("--decision", default="", help="What was decided or done, as the packet will say.")
 @click.option("--reason", default="", help="Why.")
 @click.option("--owner", default="", help="Who decided. [default: the step's owner]")
-@common
-@pass_session
+@with_session
 def decide(
     session: Session,
     case_path: Path,
@@ -287,8 +207,7 @@ def decide(
 @password_file
 @click.option("--reason", default="", help="Reason shown in the signature.")
 @click.option("--case", "case_path", type=PATH, help="Case whose custody log records the act.")
-@common
-@pass_session
+@with_session
 def sign(
     session: Session,
     packet: Path,
@@ -315,8 +234,7 @@ def sign(
 
 @cli.command()
 @click.argument("target", metavar="CASE|PACKET", type=PATH)
-@common
-@pass_session
+@with_session
 def verify(session: Session, target: Path) -> None:
     """Prove that evidence, custody log or packet are unchanged.
 
@@ -359,8 +277,7 @@ CATALOGUES = ["formats", "detectors", "recognisers", "regimes", "steps"]
 
 @cli.command(name="list")
 @click.argument("what", type=click.Choice(CATALOGUES))
-@common
-@pass_session
+@with_session
 def list_(session: Session, what: str) -> None:
     """List formats, detectors, recognisers of personal data, regimes or steps."""
     from irkit import flow
@@ -373,10 +290,9 @@ def list_(session: Session, what: str) -> None:
 
 
 @cli.command()
-@click.argument("case_path", metavar="CASE", type=PATH)
+@on_case
 @click.argument("finding_id")
-@common
-@pass_session
+@with_session
 def explain(session: Session, case_path: Path, finding_id: str) -> None:
     """Say in sentences why an actor was flagged.
 
@@ -391,8 +307,7 @@ def explain(session: Session, case_path: Path, finding_id: str) -> None:
 
 
 @cli.command()
-@common
-@pass_session
+@with_session
 def selftest(session: Session) -> None:
     """Check this installation on known ground truth."""
     from irkit.selftest import run
@@ -406,8 +321,7 @@ def selftest(session: Session) -> None:
 
 @cli.command(name="open")
 @click.argument("case_path", metavar="[CASE]", type=PATH, required=False)
-@common
-@pass_session
+@with_session
 def open_(session: Session, case_path: Path | None) -> None:
     """Open a case on the screen, or choose one there."""
     screens(case_path, session.clock)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from irkit.cli.group import cli
-from irkit.cli.session import PATH, Session, common, pass_session, plain, reading
+from irkit.cli.session import Session, limited, on_case, plain, reading, with_session
 from irkit.cli.text import source_rows, sources_text, table
 from irkit.errors import UsageError
 
@@ -16,14 +16,13 @@ KINDS = ["credential", "session", "source_ip", "campaign"]
 
 
 @cli.command()
-@click.argument("case_path", metavar="CASE", type=PATH)
+@on_case
 @click.argument("actor")
 @click.option("--kind", type=click.Choice(KINDS), help="Level of ACTOR, where its name is not one.")
 @click.option("--at", type=click.IntRange(1), metavar="N", help="First query. [default: the onset]")
-@click.option("--limit", type=click.IntRange(1), default=5, show_default=True, help="Queries.")
+@limited("Queries", 5)
 @click.option("--history", is_flag=True, help="Also earlier turns of each conversation.")
-@common
-@pass_session
+@with_session
 def replay(
     session: Session,
     case_path: Path,
@@ -74,11 +73,10 @@ def _landmarks(summary: object, kind: str, unit: str) -> list[str]:
 
 
 @cli.command()
-@click.argument("case_path", metavar="CASE", type=PATH)
+@on_case
 @click.argument("actor")
 @click.argument("other")
-@common
-@pass_session
+@with_session
 def compare(session: Session, case_path: Path, actor: str, other: str) -> None:
     """Set two actors side by side: techniques, statistics, settings, and what they share."""
     from irkit.case import views
@@ -95,10 +93,9 @@ def compare(session: Session, case_path: Path, actor: str, other: str) -> None:
 
 
 @cli.command()
-@click.argument("case_path", metavar="CASE", type=PATH)
+@on_case
 @click.argument("name")
-@common
-@pass_session
+@with_session
 def campaign(session: Session, case_path: Path, name: str) -> None:
     """Who acts together: members, what ties them, and the test of their union."""
     from irkit.case import views
@@ -113,9 +110,8 @@ def campaign(session: Session, case_path: Path, name: str) -> None:
 
 
 @cli.command()
-@click.argument("case_path", metavar="CASE", type=PATH)
-@common
-@pass_session
+@on_case
+@with_session
 def evidence(session: Session, case_path: Path) -> None:
     """Which files are preserved, their hashes, and how each was read."""
     from irkit.case import views
@@ -129,10 +125,9 @@ def evidence(session: Session, case_path: Path) -> None:
 
 
 @cli.command()
-@click.argument("case_path", metavar="CASE", type=PATH)
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="Entries.")
-@common
-@pass_session
+@on_case
+@limited("Entries")
+@with_session
 def custody(session: Session, case_path: Path, limit: int) -> None:
     """Who did what and when, newest first; the chain is checked."""
     from irkit.case import views
@@ -150,9 +145,8 @@ def custody(session: Session, case_path: Path, limit: int) -> None:
 
 
 @cli.command()
-@click.argument("case_path", metavar="CASE", type=PATH)
-@common
-@pass_session
+@on_case
+@with_session
 def deadlines(session: Session, case_path: Path) -> None:
     """Every legal clock, what it counts from, and how long is left."""
     from irkit.case import views
@@ -178,7 +172,7 @@ def deadlines(session: Session, case_path: Path) -> None:
 
 
 @cli.command()
-@click.argument("case_path", metavar="CASE", type=PATH)
+@on_case
 @click.option(
     "--phase",
     type=click.Choice(["preliminary", "supplementary", "complete"]),
@@ -186,8 +180,7 @@ def deadlines(session: Session, case_path: Path) -> None:
     show_default=True,
 )
 @click.option("--missing", is_flag=True, help="Only what the phase still lacks.")
-@common
-@pass_session
+@with_session
 def form(session: Session, case_path: Path, phase: str, missing: bool) -> None:
     """The facts of the notification, whose they are, and what is missing."""
     from irkit.model import Phase

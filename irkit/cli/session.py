@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -134,6 +134,21 @@ def common(function: F) -> F:
 
 
 pass_session = click.make_pass_decorator(Session, ensure=True)
+
+#: The case that a command works on, as its first argument.
+on_case = click.argument("case_path", metavar="CASE", type=PATH)
+
+
+def limited(what: str, default: int = 50) -> Callable[[F], F]:
+    """Add ``--limit``: how many of something are printed at most."""
+    return click.option(
+        "--limit", type=click.IntRange(1), default=default, show_default=True, help=f"{what} shown."
+    )
+
+
+def with_session(function: F) -> F:
+    """Add the common options to a command, and hand it the session they make."""
+    return cast("F", common(pass_session(function)))
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import click
 
 from irkit.cli.group import cli
 from irkit.cli.secret import passphrase, password_file
-from irkit.cli.session import PATH, Session, common, pass_session, plain, screens, writing
+from irkit.cli.session import PATH, Session, on_case, plain, screens, with_session, writing
 from irkit.cli.text import (
     fill_text,
     linking_text,
@@ -31,8 +31,7 @@ GRADIENTS = (
 @cli.command()
 @click.option("--headless", is_flag=True, help="Write the files and stop, without the screens.")
 @click.option("--out", type=PATH, default=Path("irkit-demo"), show_default=True)
-@common
-@pass_session
+@with_session
 def demo(session: Session, headless: bool, out: Path) -> None:
     """Run the sample incident end to end.
 
@@ -59,11 +58,10 @@ def demo(session: Session, headless: bool, out: Path) -> None:
 
 
 @cli.command()
-@click.argument("case_path", metavar="CASE", type=PATH)
+@on_case
 @click.option("--title", default="", help="Title shown on every page of the packet.")
 @click.option("--encrypt", is_flag=True, help="Encrypt the case at rest (not available yet).")
-@common
-@pass_session
+@with_session
 def new(session: Session, case_path: Path, title: str, encrypt: bool) -> None:
     """Create an empty case."""
     from irkit.case import Case
@@ -79,15 +77,14 @@ def new(session: Session, case_path: Path, title: str, encrypt: bool) -> None:
 
 
 @cli.command()
-@click.argument("case_path", metavar="CASE", type=PATH)
+@on_case
 @click.argument("logs", type=PATH, nargs=-1, required=True)
 @click.option("--format", "format_id", help="Skip detection and read as this format.")
 @click.option("--mapping", type=PATH, help="Mapping file of the generic reader (TOML).")
 @click.option("--in-place", is_flag=True, help="Reference the files instead of copying them.")
 @click.option("--dry-run", is_flag=True, help="Show how each file would be read; write nothing.")
 @click.option("--strict", is_flag=True, help="Exit with 4 when anything was quarantined.")
-@common
-@pass_session
+@with_session
 def preserve(
     session: Session,
     case_path: Path,
@@ -137,7 +134,7 @@ def preserve(
 
 
 @cli.command()
-@click.argument("case_path", metavar="CASE", type=PATH)
+@on_case
 @click.option("--corpus", type=PATH, multiple=True, help="Training corpus; give it repeatedly.")
 @click.option(
     "--corpus-field",
@@ -156,8 +153,7 @@ def preserve(
 @click.option("--dp-epsilon", type=float, help="Epsilon the model was said to be trained with.")
 @click.option("--dp-delta", type=float, help="Delta of the same claim.")
 @click.option("--fail-on-findings", is_flag=True, help="Exit with 1 when an actor is flagged.")
-@common
-@pass_session
+@with_session
 def scope(
     session: Session,
     case_path: Path,
@@ -206,8 +202,7 @@ def scope(
 @click.argument("logs", type=PATH, nargs=-1, required=True)
 @click.option("--out", type=PATH, required=True, help="Calibration file to write.")
 @click.option("--corpus", type=PATH, multiple=True, help="Training corpus, for D5 and D11.")
-@common
-@pass_session
+@with_session
 def baseline(session: Session, logs: tuple[Path, ...], out: Path, corpus: tuple[Path, ...]) -> None:
     """Turn logs of ordinary traffic into calibration scores.
 
@@ -228,10 +223,9 @@ def baseline(session: Session, logs: tuple[Path, ...], out: Path, corpus: tuple[
 
 
 @cli.command()
-@click.argument("case_path", metavar="CASE", type=PATH)
+@on_case
 @click.option("--facts", type=PATH, help="Facts that only people know (TOML).")
-@common
-@pass_session
+@with_session
 def assess(session: Session, case_path: Path, facts: Path | None) -> None:
     """Severity, obligations and deadlines, each with its reasons."""
     from irkit import flow
@@ -245,7 +239,7 @@ def assess(session: Session, case_path: Path, facts: Path | None) -> None:
 
 
 @cli.command()
-@click.argument("case_path", metavar="CASE", type=PATH)
+@on_case
 @click.option(
     "--phase",
     type=click.Choice(["preliminary", "supplementary", "complete", "withdrawn"]),
@@ -265,8 +259,7 @@ def assess(session: Session, case_path: Path, facts: Path | None) -> None:
 )
 @click.option("--sign", "key", type=PATH, help="Sign the PDF with this PKCS#12 key (.p12, .pfx).")
 @password_file
-@common
-@pass_session
+@with_session
 def notify(
     session: Session,
     case_path: Path,
@@ -305,10 +298,9 @@ def notify(
 
 
 @cli.command()
-@click.argument("case_path", metavar="CASE", type=PATH)
+@on_case
 @click.option("--out", type=PATH, required=True, help="Directory for the rules.")
-@common
-@pass_session
+@with_session
 def contain(session: Session, case_path: Path, out: Path) -> None:
     """Containment rules, tested on the evidence.
 
@@ -323,10 +315,9 @@ def contain(session: Session, case_path: Path, out: Path) -> None:
 
 
 @cli.command()
-@click.argument("case_path", metavar="CASE", type=PATH)
+@on_case
 @click.option("--out", type=PATH, required=True, help="Directory for the manifests.")
-@common
-@pass_session
+@with_session
 def remediate(session: Session, case_path: Path, out: Path) -> None:
     """Unlearning manifest and retest plan."""
     from irkit import flow
@@ -357,8 +348,7 @@ def remediate(session: Session, case_path: Path, out: Path) -> None:
 @click.option("--dp-delta", type=float, help="Delta of the same claim.")
 @click.option("--strict", is_flag=True, help="Exit with 4 when anything was quarantined.")
 @click.option("--fail-on-findings", is_flag=True, help="Exit with 1 when an actor is flagged.")
-@common
-@pass_session
+@with_session
 def batch(
     session: Session,
     logs: tuple[Path, ...],
@@ -425,11 +415,10 @@ def batch(
 
 
 @cli.command()
-@click.argument("case_path", metavar="CASE", type=PATH)
+@on_case
 @click.option("--out", type=PATH, required=True, help="Directory for the export files.")
 @click.option("--reveal", is_flag=True, help="Write exposed passages in clear; goes into custody.")
-@common
-@pass_session
+@with_session
 def export(session: Session, case_path: Path, out: Path, reveal: bool) -> None:
     """Write findings and counts as JSON Lines."""
     from irkit import flow

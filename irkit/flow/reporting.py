@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from irkit.case import Case, evidence
 from irkit.case.evidence import ProgressCallback
-from irkit.model import Count, EvidenceFile, EvidenceState, Phase
+from irkit.model import EvidenceFile, EvidenceState, Phase
 
 if TYPE_CHECKING:
-    from irkit.case.review import Verdict
     from irkit.packet import PacketResult
     from irkit.playbook import Assessment
 
@@ -200,57 +199,6 @@ def status(case: Case) -> dict[str, Any]:
     first = next((v for v in steps(case) if v.state in ("in_progress", "open")), None)
     facts["next_step"] = {"id": first.step.id, "title": first.step.title} if first else None
     return facts
-
-
-def review(case: Case, exposure_id: str, verdict: Verdict, note: str = "") -> dict[str, Count]:
-    """Record a reviewer's word on an exposure and take the counts again."""
-    from irkit.case.review import record_review
-    from irkit.scope import recount
-
-    record_review(case, exposure_id, verdict, note)
-    return recount(case)
-
-
-def review_many(
-    case: Case, exposure_ids: Sequence[str], verdict: Verdict, note: str = ""
-) -> dict[str, Count]:
-    """Record one word of a reviewer on several exposures and take the counts again."""
-    from irkit.case.review import record_reviews
-    from irkit.scope import recount
-
-    record_reviews(case, exposure_ids, verdict, note)
-    return recount(case)
-
-
-def take_back(case: Case, exposure_ids: Sequence[str]) -> dict[str, Count]:
-    """Bring back what held before the last word on each exposure and take the counts again."""
-    from irkit.case.review import take_back as bring_back
-    from irkit.scope import recount
-
-    bring_back(case, exposure_ids)
-    return recount(case)
-
-
-def sample_review(case: Case, size: int) -> int:
-    """Draw exposures for a sampled review and return how many there are to judge."""
-    from irkit.scope import draw_sample, recount
-
-    drawn = draw_sample(case, size)
-    recount(case)
-    return drawn
-
-
-def sampled(case: Case) -> list[dict[str, Any]]:
-    """Return how far the sampled review is and what it says, one row per frame and stratum."""
-    # Looking before loading what estimates: most cases are judged without a sample.
-    if not case.rows("SELECT 1 FROM review_sample LIMIT 1"):
-        return []
-    from irkit.scope.sampling import judged
-
-    return [
-        {**asdict(one), "words": one.words() if one.tells else ""}
-        for _, one in sorted(judged(case).items())
-    ]
 
 
 def explain(case: Case, finding_id: str) -> list[str]:

@@ -24,6 +24,8 @@ PLAIN = {
     "people": "(SELECT count(*) FROM exposure_subject s WHERE s.exposure_id = e.exposure_id)",
     "review": "coalesce(nullif((SELECT v.verdict FROM review v WHERE v.exposure_id = e.exposure_id"
     " ORDER BY v.reviewed_at DESC, v.rowid DESC LIMIT 1), 'undo'), 'open')",
+    "reviewed": "(SELECT v.reviewed_at FROM review v WHERE v.exposure_id = e.exposure_id AND"
+    " v.verdict <> 'undo' ORDER BY v.reviewed_at DESC, v.rowid DESC LIMIT 1)",
     "record": "e.record_id",
     "subject": "(SELECT list(s.subject_key ORDER BY s.subject_key) FROM exposure_subject s"
     " WHERE s.exposure_id = e.exposure_id)",
@@ -38,6 +40,7 @@ FILTERS = {
     " AND list_contains(list_transform(e.entity_types, t -> lower(t)), 'email_address')",
     "review=confirm": f"{PLAIN['review']} = 'confirm'",
     "review=open people>0": f"{PLAIN['review']} = 'open' AND {PLAIN['people']} > 0",
+    "reviewed>=2026-01-01": f"{PLAIN['reviewed']} IS NOT NULL",
     "sample>1": f"{PLAIN['sample']} > 1",
     "actor=nobody": "FALSE",
 }

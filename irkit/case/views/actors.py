@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from irkit.case.views.filters import Column, Filter, order_by
+from irkit.case.views.filters import Column, Filter, order_by, parse_filter
 from irkit.case.views.kept import is_kept, keep, kept
 from irkit.case.views.leaks import LEAKS
 from irkit.case.views.times import utc
@@ -196,6 +196,15 @@ GROUP BY 1, 2
 def actor_columns() -> tuple[Column, ...]:
     """Return the fields that actors may be filtered and sorted on."""
     return _COLUMNS
+
+
+def actor_filter(text: str) -> Filter:
+    """Parse a filter line over actors; a bare word must occur in the actor's name.
+
+    Raises:
+        FilterError: unknown field, missing value, or a value that is no number or time.
+    """
+    return parse_filter(text, _COLUMNS, "actor")
 
 
 def actors(

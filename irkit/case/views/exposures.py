@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from irkit.case.views.call import Span, response_spans
-from irkit.case.views.filters import Column, Filter, order_by
+from irkit.case.views.filters import Column, Filter, order_by, parse_filter
 from irkit.case.views.kept import bodies, bodies_at, is_kept, keep, kept, lying_at
 from irkit.case.views.times import utc
 
@@ -86,7 +86,8 @@ class SubjectRow:
 #: The last verdict per exposure; an undo brings back "not reviewed".
 _LAST_REVIEW = """
 SELECT exposure_id, last(verdict ORDER BY reviewed_at, rowid) AS verdict,
-  last(note ORDER BY reviewed_at, rowid) AS note FROM review GROUP BY exposure_id
+  last(note ORDER BY reviewed_at, rowid) AS note, max(reviewed_at) AS reviewed_at
+FROM review GROUP BY exposure_id
 """
 
 #: What a review does not change.
@@ -106,7 +107,8 @@ SELECT e.* EXCLUDE (subject_keys),
   CASE WHEN v.verdict = 'undo' THEN NULL ELSE v.verdict END AS verdict,
   CASE WHEN v.verdict = 'undo' THEN NULL ELSE v.note END AS note,
   coalesce(CASE WHEN v.verdict = 'undo' THEN NULL ELSE v.verdict END, 'open') AS review_state,
-  e.subject_keys, d.place AS sample_place
+  e.subject_keys, d.place AS sample_place,
+  CASE WHEN v.verdict = 'undo' THEN NULL ELSE v.reviewed_at END AS reviewed_at
 FROM (SELECT * FROM ({{settled}}) {{of}}) e
 LEFT JOIN (SELECT * FROM ({_LAST_REVIEW}) {{of}}) v USING (exposure_id)
 LEFT JOIN (SELECT exposure_id, min(position) AS place FROM review_sample {{of}}
@@ -114,7 +116,7 @@ LEFT JOIN (SELECT exposure_id, min(position) AS place FROM review_sample {{of}}
 """
 
 #: Fields that are not settled.
-_REVIEWED = frozenset({"review", "sample"})
+_REVIEWED = frozenset({"review", "reviewed", "sample"})
 
 
 def _settled(con: duckdb.DuckDBPyConnection) -> str:
@@ -159,6 +161,7 @@ _EXPOSURE_COLUMNS = (
     Column("type", "entity_types", "list"),
     Column("people", "subjects", "number"),
     Column("review", "review_state", "text"),
+    Column("reviewed", "reviewed_at", "time"),
     Column("record", "record_id", "text"),
     Column("subject", "subject_keys", "list"),
     # Place in the order drawn for a sampled review.
@@ -186,6 +189,24 @@ def exposure_columns() -> tuple[Column, ...]:
 def subject_columns() -> tuple[Column, ...]:
     """Return the fields that subjects may be filtered and sorted on."""
     return _SUBJECT_COLUMNS
+
+
+def exposure_filter(text: str) -> Filter:
+    """Parse a filter line over exposures; a bare word must occur in the call's id.
+
+    Raises:
+        FilterError: unknown field, missing value, or a value that is no number or time.
+    """
+    return parse_filter(text, _EXPOSURE_COLUMNS, "record")
+
+
+def subject_filter(text: str) -> Filter:
+    """Parse a filter line over people; a bare word must occur in the case's own key.
+
+    Raises:
+        FilterError: unknown field, missing value, or a value that is no number or time.
+    """
+    return parse_filter(text, _SUBJECT_COLUMNS, "key")
 
 
 def exposures(
@@ -218,6 +239,21 @@ def exposures(
         f"SELECT count(*) FROM ({source}) WHERE {condition.sql}", list(condition.params)
     ).fetchone()
     return Page(tuple(_exposure(row) for row in found), int(total[0]) if total else 0, offset)
+
+
+def exposure_states(con: duckdb.DuckDBPyConnection, where: Filter) -> dict[str, str]:
+    """Return the review state of every exposure that a filter chooses: its verdict, or open.
+
+    Args:
+        con: connection to the case.
+        where: a filter over :func:`exposure_columns`.
+    """
+    found = con.execute(
+        f"SELECT exposure_id, review_state FROM ({_rows(con)}) WHERE {where.sql}"
+        " ORDER BY exposure_id",
+        list(where.params),
+    ).fetchall()
+    return {str(exposure_id): str(state) for exposure_id, state in found}
 
 
 def _exposure(row: tuple[Any, ...]) -> ExposureRow:
