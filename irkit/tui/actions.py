@@ -107,6 +107,20 @@ SCREENS: tuple[tuple[str, str, str], ...] = (
     ("quarantine", "Quarantine", "Unread"),
 )
 
+#: What tells the same without screens, by screen; ``--json`` works with each.  Words in capitals
+#: are for the person to fill in.
+TWINS: dict[str, tuple[str, ...]] = {
+    "overview": ("status CASE",),
+    "actors": ("actors CASE", "compare CASE ACTOR OTHER", "campaign CASE CAMPAIGN"),
+    "replay": ("replay CASE ACTOR", "explain CASE FINDING"),
+    "exposures": ("exposures CASE", "people CASE", "review CASE"),
+    "playbook": ("steps CASE",),
+    "deadlines": ("deadlines CASE",),
+    "notification": ("form CASE",),
+    "evidence": ("evidence CASE", "custody CASE", "verify CASE"),
+    "quarantine": ("quarantine CASE",),
+}
+
 _TABLES = ("actors", "exposures", "quarantine")
 
 ACTIONS: tuple[Action, ...] = (

@@ -13,7 +13,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
-from irkit.tui.actions import ACTIONS, SCREENS, Action
+from irkit.tui.actions import ACTIONS, SCREENS, TWINS, Action
 from irkit.tui.theme import DETECTOR, EVIDENCE, PROVENANCE, STEP, TIER, URGENCY
 from irkit.tui.words import TIER_MEANING
 
@@ -96,6 +96,9 @@ def help_content(place: str, actions: Sequence[Action] = ACTIONS) -> Content:
     parts = [Content(about), Content("")]
     parts.append(Content.styled("On this screen", "bold $accent"))
     parts += [_action(action) for action in actions if place in action.places]
+    if place in TWINS:
+        parts += [Content(""), Content.styled("The same without screens", "bold $accent")]
+        parts += [Content(f"  irkit {twin}") for twin in TWINS[place]]
     if place != "start":
         parts += [Content(""), Content.styled("In tables", "bold $accent")]
         parts += [_key(keys, words) for keys, words in TABLE_KEYS]
