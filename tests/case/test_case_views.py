@@ -229,7 +229,7 @@ def test_the_last_review_counts_and_undo_reopens(filled: Case) -> None:
 def test_sources_quarantine_and_custody(filled: Case) -> None:
     first, second = views.sources(filled.con)
     assert (first.entries, first.records, first.blanks, first.quarantined) == (206, 202, 1, 3)
-    assert ("sampling", "unknown") in first.capabilities
+    assert ("logged", "texts, addresses, log-probabilities") in first.capabilities
     assert second.format == "nginx_access"
     page = views.quarantine(filled.con, limit=2)
     assert (page.total, len(page.rows)) == (3, 2)

@@ -52,6 +52,7 @@ from irkit.case.views.compare import (
 from irkit.case.views.evidence import (
     AsideRow,
     CustodyRow,
+    Fact,
     QuarantineRow,
     SourceRow,
     aside,
@@ -137,6 +138,7 @@ __all__ = [
     "EvidenceSummary",
     "ExposureDetail",
     "ExposureRow",
+    "Fact",
     "Filter",
     "FilterError",
     "FindingDetail",

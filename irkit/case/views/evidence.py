@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import deque
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from irkit.case.views.exposures import Page
+from irkit.case.views.standing import FIELDS
 from irkit.case.views.times import utc
 
 if TYPE_CHECKING:
@@ -67,8 +70,20 @@ class AsideRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Fact:
+    """A name and what it is, in words; ``depth`` is how far it belongs under the one above.
+
+    Times are ISO 8601 with their zone, hashes whole: a face words the one and lets copy the other.
+    """
+
+    depth: int
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
 class CustodyRow:
-    """One line of the custody log."""
+    """One line of the custody log; ``detail`` is one line of words, ``facts`` all of it."""
 
     index: int
     at: str
@@ -76,6 +91,7 @@ class CustodyRow:
     action: str
     detail: str
     hash: str
+    facts: tuple[Fact, ...] = ()
 
 
 def sources(con: duckdb.DuckDBPyConnection) -> tuple[SourceRow, ...]:
@@ -117,19 +133,85 @@ def _capabilities(text: str | None) -> tuple[tuple[str, str], ...]:
         return ()
     if not isinstance(values, dict):
         return ()
-    return tuple(
-        (str(name), _words(value))
-        for name, value in sorted(values.items())
-        if not isinstance(value, dict)
-    )
+    told = [words for name, words in FIELDS.items() if values.get(name) is True]
+    lacking = [words for name, words in FIELDS.items() if values.get(name) is False]
+    facts = [("logged", ", ".join(told)), ("not logged", ", ".join(lacking))]
+    if values.get("rows") and values.get("failed_calls") is not None:
+        failed = int(values["failed_calls"])
+        none = "none recorded: refused attempts may be missing"
+        facts.append(("failed calls", f"{failed:,}" if failed else none))
+    facts += [(name, str(values[name])) for name in _LOSSES if values.get(name)]
+    silences = [f"{since} to {until}" for since, until in values.get("gaps") or ()]
+    facts.append(("silences", "; ".join(silences)))
+    for name, words in _KINDS.items():
+        counted = values.get(name)
+        # One format is named above, and what was not logged too.
+        if (
+            isinstance(counted, dict)
+            and set(counted) - {"none"}
+            and not (name == "formats" and len(counted) == 1)
+        ):
+            listed = sorted(counted.items(), key=lambda pair: (-int(pair[1]), str(pair[0])))
+            facts.append((words, ", ".join(f"{_plain(k)} {int(n):,}" for k, n in listed)))
+    # Notes that say what stands above already are left out.
+    said = ("no failed call", "the producer may log only a sample")
+    notes = [str(note) for note in values.get("notes") or () if not str(note).startswith(said)]
+    facts.append(("notes", "; ".join(notes)))
+    return tuple((name, words) for name, words in facts if words)
+
+
+#: What a source left out of its records, and kinds that are counted, with their words.
+_LOSSES = ("sampling", "truncation", "redaction")
+_KINDS = {
+    "formats": "formats",
+    "credential_kinds": "kinds of credential",
+    "client_ip_kinds": "kinds of address",
+    "event_time_kinds": "kinds of time",
+    "content_states": "texts",
+    "warnings": "warnings",
+    "quarantine_reasons": "unread",
+}
+
+
+def _plain(name: object) -> str:
+    return str(name).replace("_", " ")
 
 
 def _words(value: object) -> str:
     if value is None or isinstance(value, bool):
-        return {True: "yes", False: "no", None: "unknown"}[value]
-    if isinstance(value, list):
-        return ", ".join(map(str, value)) or "none"
+        return {True: "yes", False: "no", None: "none"}[value]
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, Mapping):
+        # On one line a hash says nothing that the name before it does not.
+        held = [
+            str(name) if _HASH.fullmatch(str(one)) else f"{_plain(name)} {_words(one)}"
+            for name, one in value.items()
+            if one not in _EMPTY
+        ]
+        return ", ".join(held) or "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_words, value)) or "none"
     return str(value)
+
+
+_HASH = re.compile("[0-9a-f]{64}")
+_EMPTY: tuple[object, ...] = ([], {}, "", None)
+
+
+def _facts(detail: Mapping[str, object], depth: int = 0) -> Iterator[Fact]:
+    for name, value in sorted(detail.items(), key=lambda pair: (_hashed(pair[0]), pair[0])):
+        # Names of files and of facts are names, not words.
+        label = name if depth else _plain(name)
+        if isinstance(value, Mapping) and value:
+            yield Fact(depth, label, "")
+            yield from _facts(value, depth + 1)
+        elif isinstance(value, list) and any(isinstance(one, Mapping) for one in value):
+            yield Fact(depth, label, "")
+            for place, one in enumerate(value, 1):
+                yield from _facts(one if isinstance(one, Mapping) else {str(place): one}, depth + 1)
+        else:
+            yield Fact(depth, label, _words(value))
 
 
 def quarantine(
@@ -184,13 +266,17 @@ def custody_rows(log: CustodyLog, *, last: int = 500) -> tuple[CustodyRow, ...]:
     """
     tail: deque[CustodyRow] = deque(maxlen=last)
     for entry in log.entries():
-        detail = ", ".join(
-            f"{name}={value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
-            for name, value in sorted(entry.detail.items())
-        )
+        # What happened stands before the hashes that prove it.
+        told = sorted(entry.detail.items(), key=lambda pair: (_hashed(pair[0]), pair[0]))
+        detail = " · ".join(f"{_plain(name)}: {_words(value)}" for name, value in told)
+        facts = tuple(_facts(entry.detail))
         at = _utc_text(entry.at)
-        tail.append(CustodyRow(entry.index, at, entry.who, entry.action, detail, entry.hash))
+        tail.append(CustodyRow(entry.index, at, entry.who, entry.action, detail, entry.hash, facts))
     return tuple(reversed(tail))
+
+
+def _hashed(name: str) -> bool:
+    return name.endswith(("hash", "sha256"))
 
 
 def _utc_text(at: str) -> str:

@@ -226,7 +226,8 @@ def _silences(con: duckdb.DuckDBPyConnection) -> Iterator[Statement]:
     )
 
 
-_FIELDS = {
+#: What a source may tell, by its capability, in words.
+FIELDS = {
     "has_content": "texts",
     "has_credential": "credentials",
     "has_ip": "addresses",
@@ -273,7 +274,7 @@ def _sources(con: duckdb.DuckDBPyConnection) -> Iterator[Statement]:
             )
     lacking = {
         words: [name for name, fields in read if fields.get(key) is False]
-        for key, words in _FIELDS.items()
+        for key, words in FIELDS.items()
     }
     lacking = {words: names for words, names in lacking.items() if names}
     silent = [name for name, fields in read if fields.get("rows") and not fields["failed_calls"]]

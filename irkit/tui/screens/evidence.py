@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import datetime, tzinfo
 from typing import Any, ClassVar
 
 from textual import on
@@ -12,8 +14,9 @@ from textual.content import Content
 from irkit.case import Case, views
 from irkit.tui.actions import bindings
 from irkit.tui.screens.base import CaseScreen
-from irkit.tui.text import clean, duration, line, number, plural, size, stamp
+from irkit.tui.text import clean, duration, line, number, plural, size
 from irkit.tui.theme import EVIDENCE
+from irkit.tui.widgets.dialogs import ChooseDialog
 from irkit.tui.widgets.tables import Cell, PagedTable, TableColumn
 from irkit.tui.widgets.words import Words
 
@@ -57,6 +60,34 @@ def file_words(path: str) -> str:
     """Name a file first and its directory after it: names differ, directories seldom do."""
     folder, _, name = path.rpartition("/")
     return f"{name}  ({folder})" if folder else name
+
+
+#: A SHA-256 in hexadecimal, and a time with its zone, as the case keeps them.
+HASH = re.compile(r"[0-9a-f]{64}")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
+
+
+def in_zone(text: str, zone: tzinfo | None) -> str:
+    """Write every time in a text in the case's zone."""
+
+    def local(found: re.Match[str]) -> str:
+        try:
+            at = datetime.fromisoformat(found[0])
+        except ValueError:
+            return found[0]
+        return at.astimezone(zone).strftime("%a %Y-%m-%d %H:%M:%S %Z")
+
+    return _TIME.sub(local, text)
+
+
+def fact_line(fact: views.Fact, zone: tzinfo | None) -> Content:
+    """Write a fact as ``name: words``; a hash stands on a line of its own, to be copied whole."""
+    indent = "  " * fact.depth
+    value = clean(in_zone(fact.value, zone))
+    gap = "\n" if HASH.fullmatch(fact.value) else " "
+    return Content.assemble(
+        (f"{indent}{line(fact.name)}:", "$muted"), (f"{gap}{value}" if value else "", "")
+    )
 
 
 def _custody_cells(row: views.CustodyRow) -> list[Cell]:
@@ -161,13 +192,18 @@ class EvidenceScreen(CaseScreen):
         custody = self.query_one("#custody", PagedTable)
         if custody.has_focus and custody.selected is not None:
             row: views.CustodyRow = custody.selected
-            box.border_title = f"Entry {row.index}"
+            box.border_title = f"Entry {row.index} · {self.key_of('copy')} copies a hash"
+            zone = self.irkit.zone
             text.say(
-                Content.assemble(
-                    (line(row.action), "bold"),
-                    f" by {line(row.who)} at {line(row.at)}\n",
-                    Content(clean(row.detail).replace(", ", "\n")),
-                    (f"\nhash {row.hash}", "$muted"),
+                Content("\n").join(
+                    [
+                        Content.assemble(
+                            (line(row.action), "bold"),
+                            f" by {line(row.who)}, {in_zone(row.at, zone)}",
+                        ),
+                        *(fact_line(fact, zone) for fact in row.facts),
+                        fact_line(views.Fact(0, "hash of this entry", row.hash), zone),
+                    ]
                 )
             )
             return
@@ -178,30 +214,53 @@ class EvidenceScreen(CaseScreen):
             return
         box.border_title = f"File {source.source_id}"
         symbol, word, style = EVIDENCE.get(source.state, ("?", source.state, "$warning"))
-        capability = "; ".join(f"{line(k)}: {line(v)}" for k, v in source.capabilities)
+        zone = self.irkit.zone
         account = (
             f"{number(source.entries or 0)} entries = {number(source.records or 0)} queries"
             f" + {number(source.blanks or 0)} blank + {number(source.quarantined or 0)} unread"
         )
         sure = f", {source.format_confidence:.0%} sure" if source.format_confidence else ""
-        parts = [
-            Content.assemble(
-                (f"{symbol} {word}", style), (f"  {stamp(source.checked_at)}", "$muted")
-            ),
-            Content(line(source.original_path)),
-            Content.styled(f"sha256 {line(source.sha256)}", "$muted"),
-            Content(
-                f"{size(source.bytes)}, {line(source.storage)};"
-                f" read as {line(source.format or '–')}{sure}"
-            ),
-            Content(account),
-            Content(f"From {stamp(source.first_event)} to {stamp(source.last_event)}"),
+        checked = "never checked"
+        if source.checked_at is not None:
+            checked = f"checked {in_zone(source.checked_at.isoformat(), zone)}"
+        span = "no times in it"
+        if source.first_event is not None and source.last_event is not None:
+            first, last = source.first_event.isoformat(), source.last_event.isoformat()
+            span = f"{first} to {last}"
+        folder, _, name = source.original_path.rpartition("/")
+        facts = [
+            ("file", name),
+            ("from", folder or "."),
+            ("sha256", source.sha256),
+            ("size", f"{size(source.bytes)}, {source.storage}"),
+            ("read as", f"{(source.format or 'nothing known').replace('_', ' ')}{sure}"),
+            ("entries", account),
+            ("span", span),
+            *source.capabilities,
+            *((("note", source.note),) if source.note else ()),
         ]
-        if capability:
-            parts.append(Content.styled(f"{capability}", "$muted"))
-        if source.note:
-            parts.append(Content(clean(source.note)))
-        text.say(Content("\n").join(parts))
+        head = Content.assemble((f"{symbol} {word}", style), (f", {checked}", "$muted"))
+        text.say(
+            Content("\n").join(
+                [head, *(fact_line(views.Fact(0, name, words), zone) for name, words in facts)]
+            )
+        )
+
+    def _copy_of(self, row: views.CustodyRow) -> None:
+        """Copy the entry's hash; where it names more of them, ask which."""
+        named = [("hash of this entry", row.hash)]
+        named += [(fact.name, fact.value) for fact in row.facts if HASH.fullmatch(fact.value)]
+        if len(named) == 1:
+            self.irkit.copy(row.hash, "hash")
+            return
+
+        def answered(choice: str | None) -> None:
+            if choice is not None:
+                name, value = named[int(choice)]
+                self.irkit.copy(value, name)
+
+        options = [(str(i), f"{name:<24} {value[:16]}…") for i, (name, value) in enumerate(named)]
+        self.app.push_screen(ChooseDialog("Copy which hash?", options), answered)
 
     def action_switch_pane(self) -> None:
         """Switch between files and custody log."""
@@ -224,7 +283,7 @@ class EvidenceScreen(CaseScreen):
         """Copy the hash of the row under the cursor."""
         custody = self.query_one("#custody", PagedTable)
         if custody.has_focus and custody.selected is not None:
-            self.irkit.copy(custody.selected.hash, "hash")
+            self._copy_of(custody.selected)
             return
         source: views.SourceRow | None = self.query_one("#sources", PagedTable).selected
         if source is not None:
