@@ -51,7 +51,8 @@ def test_replay_starts_at_the_onset_with_leaks_marked_and_masked(path):
     text = run("replay", path, fiction.EXTRACTOR, "--limit", "3")
     assert "onset: query 10," in text
     assert "end of activity: query 48," in text
-    assert "leaks at queries: 11, 16," in text
+    assert "at queries: 11, 16," in text
+    assert "leaks: " in text and " passages, at queries" in text
     assert "query 11 of 48" in text and "1 leak" in text
     assert "⟦■" in text and "»" in text
     assert "prefix continuation probe (p 0.0004)" in text

@@ -68,7 +68,8 @@ def _landmarks(summary: object, kind: str, unit: str) -> list[str]:
     if leaks:
         shown = ", ".join(f"{place + 1:,}" for place in leaks[:20])
         more = f" and {len(leaks) - 20:,} more" if len(leaks) > 20 else ""
-        lines.append(f"leaks at queries: {shown}{more}")
+        passages = f"{summary.leaks:,} {'passage' if summary.leaks == 1 else 'passages'}"
+        lines.append(f"leaks: {passages}, at queries: {shown}{more}")
     return lines
 
 

@@ -76,7 +76,7 @@ from irkit.case.views.exposures import (
     subject_filter,
     subjects,
 )
-from irkit.case.views.filters import Column, Filter, FilterError, parse_filter
+from irkit.case.views.filters import Column, Filter, FilterError, parse_filter, timeless
 from irkit.case.views.keeping import KEEPERS
 from irkit.case.views.kept import drop_all, open_room
 from irkit.case.views.overview import (
@@ -215,6 +215,7 @@ __all__ = [
     "subject_columns",
     "subject_filter",
     "subjects",
+    "timeless",
     "timeline",
     "transcript",
     "zoomed",

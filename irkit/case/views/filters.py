@@ -84,6 +84,17 @@ def parse_filter(text: str, columns: Sequence[Column], bare: str) -> Filter:
     return Filter(" AND ".join(conditions) or "TRUE", tuple(params), text, frozenset(fields))
 
 
+def timeless(where: Filter, columns: Sequence[Column]) -> Filter | None:
+    """Return the filter of rows that lack a time which a filter asks for; None where it asks none.
+
+    Such rows fulfil no comparison, so they silently drop out of what the filter leaves.
+    """
+    asked = [c.sql for c in columns if c.kind == "time" and f"{c.sql} " in where.sql]
+    if not asked:
+        return None
+    return Filter(" OR ".join(f"{sql} IS NULL" for sql in asked), ())
+
+
 def _condition(column: Column, operator: str, value: str) -> tuple[str, list[Any]]:
     if column.kind == "number":
         try:

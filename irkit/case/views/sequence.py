@@ -24,7 +24,11 @@ EVIDENCE_FLOOR = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class SequenceSummary:
-    """Length of an actor's sequence, and where in it (from 0) the landmarks lie."""
+    """Length of an actor's sequence, and where in it (from 0) the landmarks lie.
+
+    ``leaks`` counts passages, as everywhere; ``leak_positions`` are the queries whose answers hold
+    them, and one answer may hold several.
+    """
 
     total: int
     first: datetime | None
@@ -34,6 +38,7 @@ class SequenceSummary:
     leak_positions: tuple[int, ...]
     end: datetime | None = None
     end_position: int | None = None
+    leaks: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,9 @@ def sequence_summary(
         f"SELECT position FROM ({_leaks(con, key)}) ORDER BY position LIMIT $limit",
         {"unit": key.unit, "limit": leak_limit},
     ).fetchall()
+    passages = con.execute(
+        f"SELECT coalesce(sum(n), 0) FROM ({_leaks(con, key)})", {"unit": key.unit}
+    ).fetchone()
     return SequenceSummary(
         int(row[0]),
         utc(row[1]),
@@ -93,6 +101,7 @@ def sequence_summary(
         tuple(int(p[0]) for p in leaks),
         utc(row[5]),
         None if row[6] is None else int(row[6]),
+        int(passages[0]) if passages else 0,
     )
 
 

@@ -15,7 +15,7 @@ from irkit.case import views
 from irkit.model import UnitKind
 from irkit.tui.actions import bindings
 from irkit.tui.screens.browse import Browse, BrowseScreen
-from irkit.tui.text import line, number, p_value, short_stamp, stamp
+from irkit.tui.text import line, number, p_value, plural, short_stamp, stamp
 from irkit.tui.theme import TIER
 from irkit.tui.widgets.dialogs import TextDialog
 from irkit.tui.widgets.tables import Cell, PagedTable, TableColumn
@@ -64,6 +64,7 @@ class ActorsScreen(BrowseScreen):
         self.start_browsing(views.actor_columns(), "tier")
         self.quiet = False
         self._first: views.ActorKey | None = None
+        self._undated = 0
 
     def body(self) -> ComposeResult:
         """Lay out table and detail."""
@@ -91,7 +92,7 @@ class ActorsScreen(BrowseScreen):
 
         def query(con: duckdb.DuckDBPyConnection, browse: Browse) -> Any:
             session.prepare("leaks", *(("quiet",) if quiet else ()))
-            return views.actors(
+            page = views.actors(
                 con,
                 where=browse.where,
                 sort=browse.sort,
@@ -100,11 +101,16 @@ class ActorsScreen(BrowseScreen):
                 limit=browse.limit,
                 quiet=quiet,
             )
+            timeless = views.timeless(browse.where, browse.columns)
+            if timeless is None:
+                return page, 0
+            return page, views.actors(con, where=timeless, limit=1, quiet=quiet).total
 
         self.fetch_page("actors", query, quiet)
 
-    def show_actors(self, page: views.ActorPage) -> None:
+    def show_actors(self, data: tuple[views.ActorPage, int]) -> None:
         """Draw the page."""
+        page, self._undated = data
         table = self.query_one("#actors", PagedTable)
         table.sorted_by = (self.browse.sort, self.browse.descending)
         table.show_page(page.rows, page.total, page.offset)
@@ -160,6 +166,9 @@ class ActorsScreen(BrowseScreen):
             parts.append(Content.styled("Nothing was found on this actor.", "$muted"))
         seen = f"Seen {stamp(row.first_seen)} to {stamp(row.last_seen)}"
         parts.append(Content.styled(seen, "$muted"))
+        if row.exposures:
+            words = f"■ {plural(row.exposures, 'leak')}: passages that came out"
+            parts.append(Content.styled(f"{words}; several may stand in one answer", "$muted"))
         if together is not None:
             parts.append(Content("\n".join(["", *views.campaign_lines(together)])))
         self.query_one("#detail-text", Words).say(Content("\n").join(parts))
@@ -212,6 +221,10 @@ class ActorsScreen(BrowseScreen):
     def extra_caption(self) -> str:
         """Say which actors are listed."""
         return "everyone tested" if self.quiet else "flagged only"
+
+    def left_out(self) -> str:
+        """A filter by time cannot tell whether they belong: they are left out, not ruled out."""
+        return f"{number(self._undated)} without a time left out" if self._undated else ""
 
     def action_copy(self) -> None:
         """Copy the actor's name."""

@@ -67,6 +67,8 @@ class BrowseScreen(CaseScreen):
         self._pages = {}
         self._following: tuple[str, PageQuery, tuple[object, ...]] | None = None
         self._rows_shown = 0
+        #: Which page is drawn.
+        self._drawn: tuple[Any, ...] | None = None
 
     # -- pages --------------------------------------------------------------------------------
 
@@ -84,10 +86,14 @@ class BrowseScreen(CaseScreen):
         self._following = (name, query, of_what)
         if key in self._pages:
             self.take_over(name, self._pages[key])
+            self._drawn = (name, of_what, browse.place())
             self.call_after_refresh(self._read_ahead)
             return
         pages = self._pages
         self._say_caption(reading=True)
+        # The same rows of a case that changed may be acted on; another page's may not.
+        if self._drawn not in (None, (name, of_what, browse.place())):
+            self.active_table().wait()
 
         def read(con: duckdb.DuckDBPyConnection) -> Any:
             page = pages[key] = query(con, browse)
@@ -99,6 +105,9 @@ class BrowseScreen(CaseScreen):
         """Read ahead once the page asked for is drawn."""
         super().on_fetched(message)
         if self._following is not None and message.name == self._following[0]:
+            if self._tokens.get(message.name) == message.token:
+                name, _, of_what = self._following
+                self._drawn = (name, of_what, self.browse.place())
             self.call_after_refresh(self._read_ahead)
 
     def _read_ahead(self) -> None:
@@ -169,6 +178,8 @@ class BrowseScreen(CaseScreen):
             what = plural(total, self.NOUN, self.PLURALS.get(self.NOUN, ""))
         extra = self.extra_caption()
         parts = [Content.styled(what, "bold $accent" if reading else "bold")]
+        if (lost := self.left_out()) and not reading:
+            parts.append(Content.styled(f" · ! {lost}", "bold $warning"))
         # The filter stands first: a person must never take a part for the whole.
         if browse.where.text:
             shown = line(browse.where.text, 60)
@@ -183,6 +194,10 @@ class BrowseScreen(CaseScreen):
 
     def extra_caption(self) -> str:
         """Words that a screen adds to the caption."""
+        return ""
+
+    def left_out(self) -> str:
+        """Words for rows that the filter could not judge and that are therefore not shown."""
         return ""
 
     # -- filter -------------------------------------------------------------------------------

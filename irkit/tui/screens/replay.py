@@ -324,7 +324,7 @@ class ReplayScreen(CaseScreen):
         if summary.end_position is not None:
             words += f", end at {number(summary.end_position + 1)}"
         title = "Evidence so far" if self.detector is None else detector(self.detector)
-        box.border_title = f"{title} · {words} · ■ leaks {len(summary.leak_positions)} · ▲ you"
+        box.border_title = f"{title} · {words} · ■ {leak_words(summary)} · ▲ you"
 
     def show_record(self, detail: views.RecordDetail | None) -> None:
         """Draw one call; another one that was revealed is masked again."""
@@ -537,6 +537,14 @@ class ReplayScreen(CaseScreen):
     def on_screen_suspend(self) -> None:
         """Stop playing when another screen is shown."""
         self.playing = False
+
+
+def leak_words(summary: views.SequenceSummary) -> str:
+    """Say how many passages leaked, as Actors counts them, and in how many queries."""
+    if not summary.leaks:
+        return "no leaks"
+    queries = plural(len(summary.leak_positions), "query", "queries")
+    return f"{plural(summary.leaks, 'leak')} in {queries}"
 
 
 def _no_text(what: str, state: str) -> str:

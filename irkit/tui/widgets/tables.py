@@ -136,11 +136,14 @@ class PagedTable(DataTable[_Shown], inherit_bindings=False):
         self.offset_rows = 0
         self.total = 0
         self.sorted_by = ("", False)
+        #: Other rows were asked for and are on their way: those shown are not to be acted on.
+        self.waiting = False
 
     # -- content ------------------------------------------------------------------------------
 
     def show_page(self, rows: Sequence[Any], total: int, offset: int = 0) -> None:
         """Draw a page; the cursor stays on the same row where it is still there."""
+        self.wait(False)
         keep = self.selected_key
         moved = offset != self.offset_rows
         backwards = offset < self.offset_rows
@@ -151,6 +154,11 @@ class PagedTable(DataTable[_Shown], inherit_bindings=False):
             self.move_cursor(row=keys.index(keep), animate=False)
         elif moved:
             self.move_cursor(row=max(0, len(keys) - 1) if backwards else 0, animate=False)
+
+    def wait(self, waiting: bool = True) -> None:
+        """Show the rows as those of before until others are there; nothing acts on them."""
+        self.waiting = waiting
+        self.set_class(waiting, "-waiting")
 
     def _draw(self) -> None:
         row = self.cursor_row
@@ -207,7 +215,9 @@ class PagedTable(DataTable[_Shown], inherit_bindings=False):
 
     @property
     def selected(self) -> Any | None:
-        """The row under the cursor."""
+        """The row under the cursor; None while other rows are being read."""
+        if self.waiting:
+            return None
         return self._page[self.cursor_row] if 0 <= self.cursor_row < len(self._page) else None
 
     @property
@@ -219,11 +229,11 @@ class PagedTable(DataTable[_Shown], inherit_bindings=False):
     @property
     def keys(self) -> tuple[str, ...]:
         """Identities of the rows of this page."""
-        return tuple(self._key(row) for row in self._page)
+        return () if self.waiting else tuple(self._key(row) for row in self._page)
 
     def items(self) -> tuple[tuple[str, Any], ...]:
         """Rows of this page with their identities."""
-        return tuple((self._key(row), row) for row in self._page)
+        return () if self.waiting else tuple((self._key(row), row) for row in self._page)
 
     def cells_selected(self) -> list[tuple[str, str]]:
         """Heading and text of every cell of the row under the cursor, as shown: masked is masked.
