@@ -93,6 +93,23 @@ def mask_names(text: str) -> str:
     return _WORDS.sub(_mask_runs, text)
 
 
+_LONE = re.compile(rf"(?<![^\W\d_])(?<![^\W\d_]['’-]){_LETTERS}")
+_JOINTS = re.compile("['’-]")
+
+
+def mask_known(text: str, names: frozenset[str]) -> str:
+    """Mask known surnames that stand as words of their own, possessives and compounds with them."""
+    if not names:
+        return text
+
+    def hidden(found: re.Match[str]) -> str:
+        word = found[0]
+        known = word in names or not names.isdisjoint(_JOINTS.split(word))
+        return mask(word) if known else word
+
+    return _LONE.sub(hidden, text)
+
+
 def _mask_runs(found: re.Match[str]) -> str:
     words = found[0].split(" ")
     named = [word[0].isupper() and not word.isupper() for word in words]
@@ -222,6 +239,7 @@ def pieces(
     hide: Sequence[str] = (),
     focus: int | None = None,
     most: int = MAX_CHARS,
+    names: frozenset[str] = frozenset(),
 ) -> Passage:
     """Cut a text into pieces that may be shown.
 
@@ -232,6 +250,7 @@ def pieces(
         hide: values to mask wherever they occur.
         focus: offset to keep in view when the text is too long to show whole.
         most: longest text shown, in characters.
+        names: surnames to mask wherever they stand as a word.
     """
     begin = 0
     if len(body) > most:
@@ -246,11 +265,11 @@ def pieces(
     cut: list[Piece] = []
     at = 0
     for mark in marks:
-        cut.append(Piece(_between(window[at : mark.start], hide, revealed)))
+        cut.append(Piece(_between(window[at : mark.start], hide, names, revealed)))
         inside = window[mark.start : mark.end]
         cut.append(Piece(clean(inside if revealed else mask(inside)), mark.provenance))
         at = mark.end
-    cut.append(Piece(_between(window[at:], hide, revealed)))
+    cut.append(Piece(_between(window[at:], hide, names, revealed)))
     shown = tuple(piece for piece in cut if piece.text or piece.provenance)
     return Passage(begin, shown, len(body) - begin - len(window))
 
@@ -266,9 +285,10 @@ def plain_text(passage: Passage) -> str:
     return "".join(parts)
 
 
-def _between(text: str, hide: Sequence[str], revealed: bool) -> str:
+def _between(text: str, hide: Sequence[str], names: frozenset[str], revealed: bool) -> str:
     if revealed:
         return clean(text)
     for value in hide:
         text = text.replace(value, mask(value))
-    return clean(mask_names(mask_shapes(text)))
+    # Full names first: what is masked of one would hide from their shape that the rest is one.
+    return clean(mask_known(mask_names(mask_shapes(text)), names))

@@ -107,6 +107,7 @@ from irkit.case.views.sequence import (
     sequence_summary,
 )
 from irkit.case.views.standing import Statement, Weight, standing
+from irkit.case.views.surnames import known_surnames
 from irkit.case.views.transcript import (
     ShownCall,
     ShownText,
@@ -195,6 +196,7 @@ __all__ = [
     "hidden_values",
     "item_words",
     "keep_sequence",
+    "known_surnames",
     "next_deadline",
     "obligations",
     "open_room",

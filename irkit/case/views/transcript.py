@@ -10,6 +10,7 @@ from irkit.case.shown import HIDE_LIMIT, clean, mask_addresses, pieces, plain_te
 from irkit.case.views.actors import ActorKey
 from irkit.case.views.call import EvidenceMark, ItemRow, RecordDetail, Span, record_detail
 from irkit.case.views.sequence import SequenceSummary, sequence, sequence_summary
+from irkit.case.views.surnames import known_surnames
 from irkit.model import UnitKind
 
 if TYPE_CHECKING:
@@ -100,11 +101,11 @@ def transcript(
     summary = sequence_summary(con, key)
     first = summary.onset_position or 0 if at is None else at
     first = max(0, min(first, summary.total - 1))
-    calls = []
+    calls, names = [], known_surnames(con)
     for row in sequence(con, key, offset=first, limit=limit):
         detail = record_detail(con, row.record_id)
         if detail is not None:
-            calls.append(_call(row.position, row.exposures, detail, history))
+            calls.append(_call(row.position, row.exposures, detail, history, names))
     return Transcript(key, summary, first, tuple(calls))
 
 
@@ -115,7 +116,9 @@ def hidden_values(detail: RecordDetail) -> tuple[str, ...]:
     )[:HIDE_LIMIT]
 
 
-def _call(position: int, leaks: int, detail: RecordDetail, history: bool) -> ShownCall:
+def _call(
+    position: int, leaks: int, detail: RecordDetail, history: bool, names: frozenset[str]
+) -> ShownCall:
     hide = hidden_values(detail)
     messages = detail.messages if history else detail.messages[-1:]
     texts = tuple(
@@ -129,6 +132,7 @@ def _call(position: int, leaks: int, detail: RecordDetail, history: bool) -> Sho
                     hide=hide,
                     focus=next((span.start for span in message.spans if span.ref), None),
                     most=MOST,
+                    names=names,
                 )
             ),
             message.spans,

@@ -82,6 +82,8 @@ class ReplayScreen(CaseScreen):
         self.history = False
         #: Calls read ahead of the steps, by record.
         self._near: OrderedDict[str, views.RecordDetail | None] = OrderedDict()
+        #: Surnames of people whose records came out.
+        self._names: frozenset[str] = frozenset()
         self._want_record: str | None = None
         self._timer: Timer | None = None
         self._settle: Timer | None = None
@@ -170,6 +172,7 @@ class ReplayScreen(CaseScreen):
                 None if wanted is None else views.position_of(con, key, wanted),
                 tell(case, findings[0].finding_id) if findings else [],
                 views.curve_detectors(con, key),
+                session.once("surnames", lambda: views.known_surnames(con)),
             )
 
         self.fetch_case("actor", query)
@@ -192,7 +195,7 @@ class ReplayScreen(CaseScreen):
 
     def show_actor(self, data: tuple[Any, ...]) -> None:
         """Draw curve and reasons, and go to the landmark asked for."""
-        summary, curve, findings, results, at, sentences, self.detectors = data
+        summary, curve, findings, results, at, sentences, self.detectors, self._names = data
         first_time = self.summary is None
         self.summary, self.findings = summary, findings
         widget = self.query_one(EvidenceCurve)
@@ -352,7 +355,9 @@ class ReplayScreen(CaseScreen):
             )
         for message in shown:
             parts.append(self._role(message.role, "", ""))
-            parts.append(marked(message.body, message.spans, revealed=revealed, hide=hide))
+            parts.append(
+                marked(message.body, message.spans, revealed=revealed, hide=hide, names=self._names)
+            )
         if not detail.messages:
             parts.append(Content.styled(_no_text("prompt", detail.content_state), "$muted"))
         for response in detail.responses:
@@ -361,7 +366,14 @@ class ReplayScreen(CaseScreen):
             parts.append(self._role("response", number_of, finish))
             first = next((span.start for span in response.spans if span.ref), None)
             parts.append(
-                marked(response.body, response.spans, revealed=revealed, hide=hide, focus=first)
+                marked(
+                    response.body,
+                    response.spans,
+                    revealed=revealed,
+                    hide=hide,
+                    focus=first,
+                    names=self._names,
+                )
             )
         parts += [item_content(item) for item in detail.items]
         if detail.item_count > len(detail.items):

@@ -19,9 +19,10 @@ def marked(
     revealed: bool,
     hide: Sequence[str] = (),
     focus: int | None = None,
+    names: frozenset[str] = frozenset(),
 ) -> Content:
     """Draw a text; the arguments are those of :func:`irkit.case.shown.pieces`."""
-    passage = pieces(body, spans, revealed=revealed, hide=hide, focus=focus)
+    passage = pieces(body, spans, revealed=revealed, hide=hide, focus=focus, names=names)
     parts: list[Content | tuple[str, str]] = []
     if passage.before:
         parts.append((f"… {passage.before:,} characters before …\n".replace(",", " "), "$muted"))
