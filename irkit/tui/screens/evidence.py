@@ -166,14 +166,15 @@ class EvidenceScreen(CaseScreen):
             caption.say(
                 Content.assemble(
                     (f"{symbol} {plural(seen.files, 'file')} {word}", style),
+                    (f" · {ago}", "$muted"),
                     (
-                        f" · {ago} · custody chain intact, {number(len(log))} entries shown",
-                        "$muted",
-                    ),
-                    (
-                        f" · 9 shows {number(seen.quarantined)} unread" if seen.quarantined else "",
+                        f" · {number(seen.quarantined)} unread,"
+                        f" {self.key_of('go(quarantine)')} shows them"
+                        if seen.quarantined
+                        else "",
                         "$warning",
                     ),
+                    (f" · custody intact, {number(len(log))} entries", "$muted"),
                 )
             )
         self._detail()

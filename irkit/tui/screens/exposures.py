@@ -233,10 +233,9 @@ class ExposuresScreen(Reviewing):
                 f"{number(len(self.marks))} marked: {self.key_of('confirm')} or"
                 f" {self.key_of('reject')} judges them together, esc unmarks"
             )
-        return (
-            f"{number(counts.get('open', 0))} open, {number(counts.get('confirm', 0))} confirmed,"
-            f" {number(counts.get('reject', 0))} rejected, {number(counts.get('unsure', 0))} unsure"
-        )
+        told = (("confirm", "confirmed"), ("reject", "rejected"), ("unsure", "unsure"))
+        judged = [f", {number(counts[name])} {word}" for name, word in told if counts.get(name)]
+        return f"{number(counts.get('open', 0))} open" + ("".join(judged) or ", none judged yet")
 
     @on(PagedTable.RowHighlighted)
     def _moved(self) -> None:

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 COLUMNS = (
     TableColumn("state", "State", 11, sortable=False),
     TableColumn("part", "Part", 24, min_table=128, sortable=False),
-    TableColumn("label", "Fact", 34, sortable=False),
+    TableColumn("label", "Fact", 34, max_table=119, sortable=False),
+    TableColumn("fact", "Fact", 52, min_table=120, sortable=False),
     TableColumn("value", "Value", 0, sortable=False),
 )
 STATE = {
@@ -45,6 +46,7 @@ def _cells(row: FactRow) -> list[Cell]:
     return [
         Cell(f"{symbol} {word}", style),
         Cell(row.field.part, "$muted"),
+        Cell(row.field.label, tone),
         Cell(row.field.label, tone),
         Cell(row.text.replace("\n", "; "), "$muted" if row.state == "proposed" else ""),
     ]
@@ -98,7 +100,7 @@ class NotificationScreen(CaseScreen):
             Content.assemble(
                 (f"{self.phase.value.capitalize()} phase  ", "bold"),
                 ready,
-                (f"  {data.filled} of {data.total} facts known", "$muted"),
+                (f"  {data.filled} of {data.total} known", "$muted"),
             )
         )
         if self._goto:

@@ -362,7 +362,11 @@ class ReplayScreen(CaseScreen):
             parts.append(Content.styled(_no_text("prompt", detail.content_state), "$muted"))
         for response in detail.responses:
             number_of = f" {(response.choice or 0) + 1}" if len(detail.responses) > 1 else ""
-            finish = f"  {line(response.finish_reason, 20)}" if response.finish_reason else ""
+            finish = (
+                f"  ended by: {line(response.finish_reason, 20)}" if response.finish_reason else ""
+            )
+            if not response.body.strip():
+                finish += "  nothing visible was answered"
             parts.append(self._role("response", number_of, finish))
             first = next((span.start for span in response.spans if span.ref), None)
             parts.append(

@@ -303,7 +303,7 @@ def logprob_plot(tokens: Sequence[TokenLogprob], width: int, height: int = 3) ->
     mean = sum(known) / len(known)
     lines.append(
         Content.styled(
-            f"{number(len(known))} tokens, {sure * 100 // len(known)} % above p 0.9,"
+            f"{plural(len(known), 'token')}, {sure * 100 // len(known)} % above p 0.9,"
             f" mean log p {mean:.2f}",
             "$muted",
         )

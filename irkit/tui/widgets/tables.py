@@ -244,7 +244,9 @@ class PagedTable(DataTable[_Shown], inherit_bindings=False):
         if row is None:
             return []
         cells = zip(self._spec, self._cells(row), strict=True)
-        return [(column.label or column.name, line(cell.text)) for column, cell in cells]
+        named = [(column.label or column.name, line(cell.text)) for column, cell in cells]
+        # A column may have two widths, of which one is shown.
+        return list(dict.fromkeys(named))
 
     def draw_again(self) -> None:
         """Draw the page once more, where what its cells say has changed."""
