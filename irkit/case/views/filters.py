@@ -89,10 +89,11 @@ def timeless(where: Filter, columns: Sequence[Column]) -> Filter | None:
 
     Such rows fulfil no comparison, so they silently drop out of what the filter leaves.
     """
-    asked = [c.sql for c in columns if c.kind == "time" and f"{c.sql} " in where.sql]
+    asked = [c for c in columns if c.kind == "time" and c.name in where.fields]
     if not asked:
         return None
-    return Filter(" OR ".join(f"{sql} IS NULL" for sql in asked), ())
+    lacking = " OR ".join(f"{column.sql} IS NULL" for column in asked)
+    return Filter(lacking, (), fields=frozenset(column.name for column in asked))
 
 
 def _condition(column: Column, operator: str, value: str) -> tuple[str, list[Any]]:
