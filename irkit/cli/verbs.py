@@ -10,7 +10,7 @@ import click
 
 from irkit.cli.group import cli
 from irkit.cli.secret import passphrase, password_file
-from irkit.cli.session import PATH, Session, on_case, plain, screens, with_session, writing
+from irkit.cli.session import PATH, F, Session, on_case, plain, screens, with_session, writing
 from irkit.cli.text import (
     fill_text,
     linking_text,
@@ -26,6 +26,39 @@ GRADIENTS = (
     " update each, arrays under their parameter names (fc1.weight, fc1.bias); give it repeatedly."
     " Pickles (.pt, .pth) are refused."
 )
+
+
+#: What scope and batch take, in the order of their help.
+_SCOPE_OPTIONS = (
+    click.option("--corpus", type=PATH, multiple=True, help="Training corpus; give it repeatedly."),
+    click.option(
+        "--corpus-field",
+        multiple=True,
+        metavar="NAME=FIELD",
+        help="Field names of the corpus, like text=body.",
+    ),
+    click.option("--subjects", type=PATH, help="Register of people (CSV, Parquet, JSON Lines)."),
+    click.option("--baseline", type=PATH, help="Logs of ordinary traffic, or a calibration file."),
+    click.option("--canaries", type=PATH, help="Values planted in the training data."),
+    click.option("--gradients", type=PATH, multiple=True, help=GRADIENTS),
+    click.option("--deep", is_flag=True, help="Run the name recogniser over every answer."),
+    click.option(
+        "--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True
+    ),
+    click.option(
+        "--fpr", type=float, help="Promised false-positive rate per actor. [default: 0.001]"
+    ),
+    click.option("--fdr", type=float, help="False-discovery rate over all actors. [default: 0.05]"),
+    click.option("--dp-epsilon", type=float, help="Epsilon the model was said to be trained with."),
+    click.option("--dp-delta", type=float, help="Delta of the same claim."),
+)
+
+
+def scope_options(function: F) -> F:
+    """Add what decides how a case is scoped."""
+    for option in reversed(_SCOPE_OPTIONS):
+        function = option(function)
+    return function
 
 
 @cli.command()
@@ -135,23 +168,7 @@ def preserve(
 
 @cli.command()
 @on_case
-@click.option("--corpus", type=PATH, multiple=True, help="Training corpus; give it repeatedly.")
-@click.option(
-    "--corpus-field",
-    multiple=True,
-    metavar="NAME=FIELD",
-    help="Field names of the corpus, like text=body.",
-)
-@click.option("--subjects", type=PATH, help="Register of people (CSV, Parquet, JSON Lines).")
-@click.option("--baseline", type=PATH, help="Logs of ordinary traffic, or a calibration file.")
-@click.option("--canaries", type=PATH, help="Values planted in the training data.")
-@click.option("--gradients", type=PATH, multiple=True, help=GRADIENTS)
-@click.option("--deep", is_flag=True, help="Run the name recogniser over every answer.")
-@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True)
-@click.option("--fpr", type=float, help="Promised false-positive rate per actor. [default: 0.001]")
-@click.option("--fdr", type=float, help="False-discovery rate over all actors. [default: 0.05]")
-@click.option("--dp-epsilon", type=float, help="Epsilon the model was said to be trained with.")
-@click.option("--dp-delta", type=float, help="Delta of the same claim.")
+@scope_options
 @click.option("--fail-on-findings", is_flag=True, help="Exit with 1 when an actor is flagged.")
 @with_session
 def scope(
@@ -331,21 +348,10 @@ def remediate(session: Session, case_path: Path, out: Path) -> None:
 @click.argument("logs", type=PATH, nargs=-1, required=True)
 @click.option("--case", "case_path", type=PATH, required=True, help="Case to create or continue.")
 @click.option("--out", type=PATH, required=True, help="Directory for the export files.")
-@click.option("--corpus", type=PATH, multiple=True, help="Training corpus; give it repeatedly.")
-@click.option("--corpus-field", multiple=True, metavar="NAME=FIELD", help="Like text=body.")
-@click.option("--subjects", type=PATH, help="Register of people (CSV, Parquet, JSON Lines).")
-@click.option("--baseline", type=PATH, help="Logs of ordinary traffic, or a calibration file.")
-@click.option("--canaries", type=PATH, help="Values planted in the training data.")
-@click.option("--gradients", type=PATH, multiple=True, help=GRADIENTS)
 @click.option("--format", "format_id", help="Skip detection and read as this format.")
 @click.option("--mapping", type=PATH, help="Mapping file of the generic reader (TOML).")
 @click.option("--in-place", is_flag=True, help="Reference the files instead of copying them.")
-@click.option("--deep", is_flag=True, help="Run the name recogniser over every answer.")
-@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True)
-@click.option("--fpr", type=float, help="Promised false-positive rate per actor. [default: 0.001]")
-@click.option("--fdr", type=float, help="False-discovery rate over all actors. [default: 0.05]")
-@click.option("--dp-epsilon", type=float, help="Epsilon the model was said to be trained with.")
-@click.option("--dp-delta", type=float, help="Delta of the same claim.")
+@scope_options
 @click.option("--strict", is_flag=True, help="Exit with 4 when anything was quarantined.")
 @click.option("--fail-on-findings", is_flag=True, help="Exit with 1 when an actor is flagged.")
 @with_session

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import fictional_case as fiction
 from textual.widgets import TextArea
-from tui_driving import press, settle, shown, write
+from tui_driving import press, replaying, settle, shown, write
 
-from irkit.case import views
-from irkit.model import UnitKind
-from irkit.tui.screens.replay import ReplayScreen
 from irkit.tui.widgets.dialogs import TextDialog
 from irkit.tui.widgets.tables import PagedTable
 
@@ -37,11 +34,7 @@ async def test_two_actors_are_compared_and_a_campaign_shows_its_members(filled, 
 async def test_the_curve_of_one_detector_and_the_end_of_activity(filled, make_app) -> None:
     app = make_app(filled)
     async with app.run_test(size=(80, 24)) as pilot:
-        await settle(pilot)
-        app.replay_actor(views.ActorKey(UnitKind.CREDENTIAL, fiction.EXTRACTOR))
-        await settle(pilot)
-        replay = app.screen
-        assert isinstance(replay, ReplayScreen)
+        replay = await replaying(app, pilot, fiction.EXTRACTOR)
         assert replay.detectors == ("prefix_continuation_probe",)
         await press(pilot, "d", "down", "enter")
         assert replay.detector == "prefix_continuation_probe"

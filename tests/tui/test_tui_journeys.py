@@ -6,7 +6,7 @@ import json
 
 import fictional_case as fiction
 from textual.widgets import Input, OptionList, TextArea
-from tui_driving import press, settle, shown, until, write
+from tui_driving import press, replaying, settle, shown, until, write
 
 from irkit.case import views
 from irkit.model import UnitKind
@@ -61,11 +61,7 @@ async def test_from_the_deadline_to_the_query_that_leaked(filled, make_app) -> N
 async def test_playing_runs_and_stops(filled, make_app) -> None:
     app = make_app(filled)
     async with app.run_test(size=(80, 24)) as pilot:
-        await settle(pilot)
-        app.replay_actor(views.ActorKey(UnitKind.CREDENTIAL, fiction.EXTRACTOR))
-        await settle(pilot)
-        replay = app.screen
-        assert isinstance(replay, ReplayScreen)
+        replay = await replaying(app, pilot, fiction.EXTRACTOR)
         await pilot.press("plus", "plus", "plus", "space")
         await until(pilot, lambda: replay.position >= 14)
         await pilot.press("space")

@@ -10,7 +10,10 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 from textual.worker import Worker, WorkerCancelled
 
+from irkit.case import views
+from irkit.model import UnitKind
 from irkit.tui.app import IrkitApp
+from irkit.tui.screens.replay import ReplayScreen
 
 NAP = 0.012
 
@@ -75,3 +78,12 @@ def shown(app: IrkitApp) -> str:
     return "\n".join(
         "".join(segment.text for segment in strip) for strip in screen._compositor.render_strips()
     )
+
+
+async def replaying(app, pilot, unit) -> ReplayScreen:
+    """Show the sequence of a credential."""
+    await settle(pilot)
+    app.replay_actor(views.ActorKey(UnitKind.CREDENTIAL, unit))
+    await settle(pilot)
+    assert isinstance(app.screen, ReplayScreen)
+    return app.screen
