@@ -298,7 +298,7 @@ def notify(
 
     # Asked for first: a packet is not built only to find that nobody knows the password.
     secret = passphrase(key, password) if key else b""
-    with writing(session, case_path) as case:
+    with writing(session, case_path) as case, session.progress() as progress:
         result = flow.notify(
             case,
             out,
@@ -306,6 +306,7 @@ def notify(
             facts=facts,
             paper={"a4": "A4", "letter": "Letter"}[paper],
             schedule_recipients=recipients,
+            progress=progress,
         )
         signed = flow.sign(result.pdf, key, secret, case=case) if key else None
     session.emit({**plain(result), "signed": str(signed) if signed else None}, str(signed or

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from irkit.case import Case, evidence
 from irkit.case.evidence import ProgressCallback
-from irkit.model import EvidenceFile, EvidenceState, Phase
+from irkit.model import EvidenceFile, EvidenceState, Phase, Progress, Stage
 
 if TYPE_CHECKING:
     from irkit.packet import PacketResult
@@ -54,6 +55,7 @@ def notify(
     facts: Path | None = None,
     paper: str = "A4",
     schedule_recipients: Sequence[str] = (),
+    progress: ProgressCallback | None = None,
 ) -> PacketResult:
     """Build the notification packet of a phase.
 
@@ -64,6 +66,7 @@ def notify(
         facts: file with what only people know.
         paper: ``A4`` or ``Letter``.
         schedule_recipients: age public keys for which the contact schedule is encrypted.
+        progress: called while the evidence is hashed again, and before the packet is built.
 
     Raises:
         PacketIncomplete: mandatory facts of the phase are missing; the list is in the message.
@@ -73,7 +76,9 @@ def notify(
     from irkit.playbook.exposed import held
     from irkit.playbook.facts import facts_from_case, load_facts
 
-    evidence.verify(case, strict=True)
+    evidence.verify(case, strict=True, progress=progress)
+    if progress is not None:
+        progress(Progress(Stage.ASSESS, 0, 0, "", "building the packet"))
     with held(case):
         known = load_facts(facts, case) if facts else facts_from_case(case)
         return build_packet(
@@ -117,16 +122,27 @@ def sign(
     return sign_packet(pdf, key, passphrase, reason=reason, case=case)
 
 
-def draft_pages(case: Case, phase: Phase) -> tuple[list[str], list[dict[str, str]]]:
+@dataclass(frozen=True, slots=True)
+class DraftPages:
+    """A packet drawn for looking at.
+
+    Attributes:
+        texts: the text of each page in the page's layout.
+        changes: what changed since the packet before: rows of ``label``, ``before`` and ``now``.
+        pdf: the pages themselves.
+    """
+
+    texts: list[str]
+    changes: list[dict[str, str]]
+    pdf: bytes = b""
+
+
+def draft_pages(case: Case, phase: Phase) -> DraftPages:
     """Draw a phase's packet for looking at; nothing is frozen, no custody is written.
 
     Args:
         case: the case, or a read-only view of it on a connection of its own.
         phase: the phase whose packet is drawn.
-
-    Returns:
-        The text of each page in the page's layout, and what changed since the packet before:
-        rows of ``label``, ``before`` and ``now``.
 
     Raises:
         PacketIncomplete: mandatory facts of the phase are missing.
@@ -142,15 +158,16 @@ def draft_pages(case: Case, phase: Phase) -> tuple[list[str], list[dict[str, str
     with tempfile.TemporaryDirectory(prefix="irkit-") as scratch:
         known = facts_from_case(quiet)
         built = build_packet(quiet, phase=phase, facts=known, out=Path(scratch))
-        with built.pdf.open("rb") as file:
-            pages = [
-                page.extract_text(extraction_mode="layout") or "" for page in PdfReader(file).pages
-            ]
+        pdf = built.pdf.read_bytes()
+        pages = [
+            page.extract_text(extraction_mode="layout") or ""
+            for page in PdfReader(io.BytesIO(pdf)).pages
+        ]
         changes = json.loads(built.json.read_bytes()).get("changes") or []
     rows = [
         {name: str(row.get(name) or "") for name in ("label", "before", "now")} for row in changes
     ]
-    return pages, rows
+    return DraftPages(pages, rows, pdf)
 
 
 def contain(case: Case, out: Path) -> list[Path]:

@@ -121,6 +121,9 @@ TWINS: dict[str, tuple[str, ...]] = {
     "quarantine": ("quarantine CASE",),
 }
 
+#: Dialogs with keys of their own, beside those of the screens.
+DIALOGS = ("pages",)
+
 _TABLES = ("actors", "exposures", "quarantine")
 
 ACTIONS: tuple[Action, ...] = (
@@ -305,6 +308,12 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action(
         "packet", ("b",), "Build packet", "Build the notification packet", ("notification",), True
+    ),
+    # The packet's pages
+    Action("images", ("i",), "Pictures", "Switch the pages between pictures and text", DIALOGS),
+    Action("next_page", ("right_square_bracket",), "Next page", "Show the next page", DIALOGS),
+    Action(
+        "previous_page", ("left_square_bracket",), "Previous page", "Show the page before", DIALOGS
     ),
     # Evidence and quarantine
     Action("verify", ("v",), "Verify now", "Hash all evidence again", ("evidence",), True),

@@ -15,30 +15,27 @@ from textual.timer import Timer
 
 from irkit.case import Case, Clock, system_clock, views
 from irkit.errors import IrkitError, UsageError
-from irkit.model import UnitKind
 from irkit.tui.actions import SCREENS, Action, bindings, key_words
-from irkit.tui.casework import CaseWork
 from irkit.tui.commands import CaseSearch, IrkitCommands
+from irkit.tui.going import GoingPlaces
+from irkit.tui.graphics import Graphics
 from irkit.tui.heap import BREATH, Heap
 from irkit.tui.jobs import unexpected
-from irkit.tui.keymap import keys_file, load_keys, template
+from irkit.tui.keymap import keys_file, template
 from irkit.tui.messages import (
-    CaseOpened,
     Head,
     HeadRead,
     NextStep,
     StepsRead,
     Written,
 )
-from irkit.tui.recent import recent_cases, remember
+from irkit.tui.recent import remember
 from irkit.tui.screens.base import CaseScreen
 from irkit.tui.screens.start import StartScreen
 from irkit.tui.session import CaseSession, GaveWay, patiently
-from irkit.tui.text import clean
 from irkit.tui.theme import DARK, THEMES
 from irkit.tui.verbs import Verbs
-from irkit.tui.widgets.dialogs import ChooseDialog, ConfirmDialog
-from irkit.tui.widgets.tables import PagedTable
+from irkit.tui.widgets.dialogs import ConfirmDialog
 
 #: Screens by name: module and class, loaded when first shown so that the first paint comes soon.
 _CLASSES = {name: f"{name.capitalize()}Screen" for name, _, _ in SCREENS}
@@ -66,7 +63,7 @@ def __getattr__(name: str) -> dict[str, type[CaseScreen]]:
 STEPS_SECONDS = 0.4
 
 
-class IrkitApp(CaseWork):
+class IrkitApp(GoingPlaces):
     """irkit on the screen."""
 
     TITLE = "irkit"
@@ -92,25 +89,18 @@ class IrkitApp(CaseWork):
         demo: tuple[Path, Path] | None = None,
         verbs: Verbs | None = None,
         zone: tzinfo | None = None,
+        graphics: Graphics | None = None,
     ) -> None:
-        super().__init__(case, clock, demo, verbs)
-        self.keymap = load_keys()
+        super().__init__(case, clock, demo, verbs, graphics)
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = DARK.name
         self.zone = zone or datetime.now().astimezone().tzinfo
-        self.head: Head | None = None
-        self.open_steps: tuple[NextStep, ...] = ()
         self.failure: BaseException | None = None
         self._steps_timer: Timer | None = None
         self._steps_session: CaseSession | None = None
         self.heap = Heap()
         self._breath: Timer | None = None
-
-    @property
-    def next_step(self) -> NextStep | None:
-        """The first step that can be worked on."""
-        return self.open_steps[0] if self.open_steps else None
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Give the one colour of our own a value in themes that do not name it."""
@@ -144,10 +134,6 @@ class IrkitApp(CaseWork):
     def get_key_display(self, binding: Binding) -> str:
         """Write a key as the registry does, also one of the person's own choice."""
         return binding.key_display or key_words(binding.key)
-
-    def key_for(self, action: str, place: str = "app") -> str:
-        """The key that does something, also one of the person's own choice, as people write it."""
-        return self.keymap.key(action, place)
 
     def action_write_keys(self) -> None:
         """Write a file in which every key can be changed, unless there is one."""
@@ -311,89 +297,7 @@ class IrkitApp(CaseWork):
         for screen in self._screens():
             screen.case_changed()
 
-    # -- going places -------------------------------------------------------------------------
-
-    def action_go(self, name: str) -> None:
-        """Show a screen of the case."""
-        if self.session is None:
-            self.notify("Open a case first.", markup=False)
-            return
-        while len(self.screen_stack) > 2:
-            self.pop_screen()
-        if self.screen is not self.get_screen(name):
-            # What was revealed on a screen is masked on leaving it.
-            self.action_mask()
-            self.switch_screen(name)
-
-    def replay_actor(self, key: views.ActorKey, record_id: str | None = None) -> None:
-        """Show an actor's sequence, at one of its records where one is given."""
-        from irkit.tui.screens.replay import ReplayScreen
-
-        screen = self.get_screen("replay")
-        assert isinstance(screen, ReplayScreen)
-        screen.choose_actor(key, record_id)
-        self.action_go("replay")
-
-    def go_to(self, kind: str, name: str, level: str = "") -> None:
-        """Show something that was found by its name; see :class:`irkit.tui.commands.CaseSearch`."""
-        import shlex
-
-        session = self.session
-        if session is None:
-            return
-        if kind == "actor":
-            self.replay_actor(views.ActorKey(UnitKind(level), name))
-        elif kind in ("exposure", "person"):
-            field = "id" if kind == "exposure" else "subject"
-            screen: Any = self.get_screen("exposures")
-            screen.show_only(f"{field}={shlex.quote(name)}")
-            self.action_go("exposures")
-        elif kind == "fact":
-            facts: Any = self.get_screen("notification")
-            facts.open_fact(name)
-            self.action_go("notification")
-        elif kind == "step":
-            self._open_step(name)
-        elif kind == "call":
-
-            def work() -> None:
-                try:
-                    key = session.read(lambda con: views.actor_of(con, name))
-                except IrkitError as error:
-                    self.post_message(Written(error=error))
-                    return
-                if key is None:
-                    words = IrkitError(
-                        f"{name}: this call names no key, address or session",
-                        "it belongs to no sequence; find it in the export instead",
-                    )
-                    self.post_message(Written(error=words))
-                else:
-                    self.call_from_thread(self.replay_actor, key, name)
-
-            self.run_worker(work, thread=True, group="go", exclusive=True, exit_on_error=False)
-
-    def actors_between(self, span: views.TimeSpan) -> None:
-        """Show the actors flagged for what they did in a part of time."""
-        from irkit.tui.screens.actors import ActorsScreen
-
-        screen = self.get_screen("actors")
-        assert isinstance(screen, ActorsScreen)
-        screen.show_between(span)
-        self.action_go("actors")
-
-    def open_next_step(self) -> None:
-        """Show the next step in the playbook."""
-        if self.next_step is not None:
-            self._open_step(self.next_step.step_id)
-
-    def _open_step(self, step_id: str) -> None:
-        from irkit.tui.screens.playbook import PlaybookScreen
-
-        screen = self.get_screen("playbook")
-        assert isinstance(screen, PlaybookScreen)
-        screen.open_step(step_id)
-        self.action_go("playbook")
+    # -- what the keys do ------------------------------------------------------------------------
 
     def action_help(self) -> None:
         """Show help for the screen."""
@@ -428,11 +332,11 @@ class IrkitApp(CaseWork):
         self.theme = names[(at + 1) % len(names)]
         self.notify(f"Theme: {self.theme}", markup=False)
 
-    def action_mask(self) -> None:
-        """Mask everything now."""
-        if self.session is not None:
-            self.session.mask_all()
-            self.masks_changed()
+    def action_help_quit(self) -> None:
+        """Say what stops work and what quits: whoever presses ^c means one of the two."""
+        job, stop, leave = self.job, self.key_for("cancel_job"), "^q"
+        words = f"{leave} quits." if job is None else f"{stop} stops {job.title}; {leave} quits."
+        self.notify(words, markup=False)
 
     async def action_leave(self) -> None:
         """Go back to the overview, and quit from there."""
@@ -466,84 +370,6 @@ class IrkitApp(CaseWork):
     async def run_registered(self, action: Action, here: bool) -> None:
         """Run an action of the registry, on this screen or on the application."""
         await self.run_action(action.id, self.screen if here else self)
-
-    def copy(self, text: str, what: str) -> None:
-        """Copy through the terminal (OSC 52, which also works over SSH)."""
-        self.copy_to_clipboard("\t".join(clean(part) for part in text.split("\t")))
-        self.notify(f"Copied the {what}.", markup=False)
-
-    def action_copy_from_row(self) -> None:
-        """Ask which cell of the row under the cursor to copy, or all of it, as shown."""
-        table = self.focused
-        cells = table.cells_selected() if isinstance(table, PagedTable) else []
-        if not cells:
-            self.notify("Put the cursor on a row of a table first.", markup=False)
-            return
-
-        def answered(choice: str | None) -> None:
-            if choice == "row":
-                self.copy("\t".join(text for _, text in cells), "row")
-            elif choice is not None:
-                name, text = cells[int(choice)]
-                self.copy(text, name)
-
-        options = [("row", "the whole row, as shown, between tabs")]
-        options += [(str(i), f"{name:<14} {text}") for i, (name, text) in enumerate(cells)]
-        self.push_screen(ChooseDialog("Copy from this row", options), answered)
-
-    # -- cases --------------------------------------------------------------------------------
-
-    def recent(self) -> tuple[Path, ...]:
-        """Cases opened last."""
-        return recent_cases()
-
-    def open_case(self, path: Path) -> None:
-        """Open a case in a thread."""
-        self._opening(lambda: Case.open(path, write=True, clock=self._clock), path)
-
-    def create_case(self, path: Path, title: str) -> None:
-        """Create a case in a thread."""
-        self._opening(lambda: Case.create(path, title=title, clock=self._clock), path)
-
-    def _opening(self, make: Callable[[], Case], path: Path) -> None:
-        def work() -> None:
-            try:
-                case = make()
-            except IrkitError as error:
-                self.post_message(Written(error=error))
-            except Exception as error:
-                self.post_message(Written(error=unexpected(error, f"opening {path.name}")))
-            else:
-                self.post_message(CaseOpened(case))
-
-        self.run_worker(work, thread=True, group="open", exclusive=True, exit_on_error=False)
-
-    def on_case_opened(self, message: CaseOpened) -> None:
-        """Take the case over and show its overview."""
-        if self.session is not None:
-            self.session.close()
-        self.session = CaseSession(message.case)
-        self.head, self.open_steps = None, ()
-        remember(message.case.path)
-        self.action_go("overview")
-        self.case_changed()
-
-    def action_close_case(self) -> None:
-        """Give the case back and show the start screen."""
-        if self.job is not None:
-            self.notify(
-                f"Work is still running; cancel it first with {self.key_for('cancel_job')}.",
-                markup=False,
-            )
-            return
-        if self.session is None:
-            return
-        while len(self.screen_stack) > 2:
-            self.pop_screen()
-        self.switch_screen("start")
-        session, self.session = self.session, None
-        self.head, self.open_steps = None, ()
-        session.close()
 
 
 def _open_steps(case: Case) -> tuple[NextStep, ...]:

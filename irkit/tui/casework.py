@@ -128,6 +128,12 @@ class CaseWork(App[None]):
             answered,
         )
 
+    def action_mask(self) -> None:
+        """Mask everything now."""
+        if self.session is not None:
+            self.session.mask_all()
+            self.masks_changed()
+
     # -- long work ----------------------------------------------------------------------------
 
     def start_job(self, title: str, work: Work, then: Callable[[Any], None]) -> Job | None:
@@ -309,7 +315,7 @@ class CaseWork(App[None]):
             "Build the notification packet",
             session.path / "packets" / f"{phase.value}-{stamp}",
             "Packet",
-            lambda case, out: self.verbs.notify(case, out, phase, None),
+            lambda case, out, progress: self.verbs.notify(case, out, phase, None, progress),
         )
 
     def start_contain(self) -> None:
@@ -319,7 +325,7 @@ class CaseWork(App[None]):
                 "Write containment rules",
                 self.session.path / "packets" / "containment",
                 "Containment",
-                self.verbs.contain,
+                lambda case, out, _: self.verbs.contain(case, out),
             )
 
     def start_remediate(self) -> None:
@@ -329,7 +335,7 @@ class CaseWork(App[None]):
                 "Write the remediation manifest",
                 self.session.path / "packets" / "remediation",
                 "Remediation",
-                self.verbs.remediate,
+                lambda case, out, _: self.verbs.remediate(case, out),
             )
 
     def start_export(self) -> None:
@@ -339,11 +345,15 @@ class CaseWork(App[None]):
                 "Write the export files",
                 self.session.path / "packets" / "export",
                 "Export",
-                self.verbs.export,
+                lambda case, out, _: self.verbs.export(case, out),
             )
 
     def _ask_out(
-        self, question: str, proposal: Path, title: str, act: Callable[[Case, Path], Any]
+        self,
+        question: str,
+        proposal: Path,
+        title: str,
+        act: Callable[[Case, Path, Any], Any],
     ) -> None:
         def answered(answers: dict[str, str] | None) -> None:
             if answers is None:
@@ -351,7 +361,7 @@ class CaseWork(App[None]):
             out = Path(answers["out"]).expanduser()
             self._case_job(
                 title,
-                lambda case, _: act(case, out),
+                lambda case, progress: act(case, out, progress),
                 lambda _: self.notify(f"{title}: written to {line(out)}", markup=False, timeout=8),
             )
 

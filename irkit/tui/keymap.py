@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from irkit.tui.actions import ACTIONS, SCREENS, Action
+from irkit.tui.actions import ACTIONS, DIALOGS, SCREENS, Action
 
 EVERYWHERE = "everywhere"
 #: Largest file that is read.
@@ -165,7 +165,7 @@ def remapped(content: Mapping[str, object]) -> Keymap:
 
 def places() -> tuple[str, ...]:
     """Names of the tables, apart from ``everywhere``."""
-    return ("start", *(name for name, _, _ in SCREENS))
+    return ("start", *(name for name, _, _ in SCREENS), *DIALOGS)
 
 
 def _line(

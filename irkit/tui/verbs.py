@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from irkit.case import Case, Clock
 from irkit.model import Phase, Progress
+
+if TYPE_CHECKING:
+    from irkit.flow.reporting import DraftPages
 
 ProgressCallback = Callable[[Progress], None]
 
@@ -82,14 +85,21 @@ class Verbs:
 
         return flow.verify(case, progress=progress)
 
-    def notify(self, case: Case, out: Path, phase: Phase, facts: Path | None) -> Any:
+    def notify(
+        self,
+        case: Case,
+        out: Path,
+        phase: Phase,
+        facts: Path | None,
+        progress: ProgressCallback,
+    ) -> Any:
         """Build the packet of a phase."""
         from irkit import flow
 
-        return flow.notify(case, out, phase=phase, facts=facts)
+        return flow.notify(case, out, phase=phase, facts=facts, progress=progress)
 
-    def pages(self, case: Case, phase: Phase) -> tuple[list[str], list[dict[str, str]]]:
-        """Draw the packet for looking at: text of its pages, and what changed since the last."""
+    def pages(self, case: Case, phase: Phase) -> DraftPages:
+        """Draw the packet for looking at, and say what changed since the last."""
         from irkit import flow
 
         return flow.draft_pages(case, phase)

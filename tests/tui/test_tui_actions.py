@@ -13,13 +13,14 @@ from irkit.tui.app import SCREEN_CLASSES, IrkitApp
 from irkit.tui.commands import IrkitCommands
 from irkit.tui.screens.help import ABOUT, help_content
 from irkit.tui.screens.start import StartScreen
+from irkit.tui.widgets.pages import PagesDialog
 from irkit.tui.widgets.words import KeyBar
 
 PLACES = [name for name, _, _ in SCREENS]
 
 
 def test_every_action_has_a_method_where_it_belongs() -> None:
-    owners = {**SCREEN_CLASSES, "start": StartScreen, "app": IrkitApp}
+    owners = {**SCREEN_CLASSES, "start": StartScreen, "app": IrkitApp, "pages": PagesDialog}
     for action in ACTIONS:
         for place in action.places:
             name = "action_" + action.id.split("(")[0]

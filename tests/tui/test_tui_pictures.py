@@ -4,19 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
-from tui_driving import press, settle
+from textual.widgets import Input
+from tui_driving import press, settle, shown, until
 
+from irkit.flow.reporting import DraftPages
 from irkit.model import Progress, Stage
 from irkit.playbook.collectors import Collected
 from irkit.playbook.engine import Step, StepView
 from irkit.playbook.fields import FIELDS
 from irkit.tui.jobs import Job
 from irkit.tui.screens.notification import FactRow, FormData
+from irkit.tui.widgets.picker import PickDialog
 
 SIZES = [(80, 24), (160, 48)]
+#: One line of a log in the form of the OpenAI API.
+CALL = (
+    '{"timestamp": "2026-10-01T08:00:00Z", "key_id": "key-1", "request": {"model": "m",'
+    ' "messages": [{"role": "user", "content": "hello"}]}, "response": {"id": "c-1",'
+    ' "object": "chat.completion", "choices": [{"index": 0, "message": {"role": "assistant",'
+    ' "content": "good day"}}]}}\n'
+)
 
 
 def fixed_steps(case: object) -> list[StepView]:
@@ -78,6 +89,17 @@ PICTURES: dict[str, tuple[str, ...]] = {
     "quarantine": ("9", "j"),
 }
 
+#: What is reached over the screens; drawn small and wide.
+OVER: dict[str, tuple[str, ...]] = {
+    "compare": ("2", "j", "c", "j", "c"),
+    "campaign": ("2",),
+    "sampled": ("4", "D", "enter"),
+    "jump": ("4", "ctrl+o"),
+    "palette": ("4", "ctrl+p"),
+    "pages": ("7", "V"),
+    "help": ("4", "question_mark"),
+}
+
 #: Screens whose wide layout is that of another one in the list.
 ONLY_SMALL = ("replay_why", "people", "deadlines", "quarantine", "evidence", "actors")
 
@@ -99,6 +121,66 @@ def test_screen(snap_compare, filled, make_app, monkeypatch, name: str, size) ->
     assert snap_compare(
         make_app(filled), terminal_size=size, run_before=lambda pilot: to(pilot, *PICTURES[name])
     )
+
+
+def fixed_pages(self: object, case: object, phase: object) -> DraftPages:
+    """Pages whose words do not change with the packet's."""
+    first = ["Personal data breach notification", "", "State      DRAFT - not signed off"]
+    words = ["\n".join(first), "Summary\n\n3 people concerned (1 to 5)", "Annex A"]
+    changes = [{"label": "People concerned", "before": "2", "now": "3"}]
+    return DraftPages(words, changes)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("name", list(OVER))
+def test_over_the_screens(snap_compare, filled, make_app, monkeypatch, name: str, size) -> None:
+    monkeypatch.setattr("irkit.playbook.steps", fixed_steps)
+    monkeypatch.setattr("irkit.tui.screens.notification.read_form", fixed_form)
+    monkeypatch.setattr("irkit.tui.verbs.Verbs.explain", lambda *_: ["In plain words: so it was."])
+    monkeypatch.setattr("irkit.tui.verbs.Verbs.pages", fixed_pages)
+
+    async def act(pilot: Pilot[None]) -> None:
+        await to(pilot, *OVER[name])
+        await quiet(pilot)
+
+    assert snap_compare(make_app(filled), terminal_size=size, run_before=act)
+
+
+async def quiet(pilot: Pilot[None]) -> None:
+    """Take away what says for some seconds what was done."""
+    pilot.app.clear_notifications()
+    for screen in pilot.app.screen_stack:
+        await screen.query("Toast").remove()
+    if isinstance(pilot.app.focused, Input):
+        pilot.app.focused.cursor_blink = False
+    await settle(pilot)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_files_are_picked(snap_compare, empty, make_app, tmp_path, monkeypatch, size) -> None:
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    (logs / "calls.jsonl").write_text(CALL * 3, "utf-8")
+    (logs / "gateway.csv").write_text("a,b\n1,2\n", "utf-8")
+    monkeypatch.chdir(tmp_path)
+    app = make_app(empty)
+
+    async def act(pilot: Pilot[None]) -> None:
+        await settle(pilot)
+        pilot.app.push_screen(
+            PickDialog(
+                "Add logs",
+                Path("logs"),  # the machine's own path is no part of the picture
+                lambda chosen: app.verbs.preview(chosen, empty.path),
+                detail="Each file is hashed, copied read-only into the case, and read.",
+            )
+        )
+        await until(pilot, lambda: "calls.jsonl" in shown(pilot.app))
+        await press(pilot, "j", "space", "p")
+        await until(pilot, lambda: "nothing was written" in shown(pilot.app))
+        await quiet(pilot)
+
+    assert snap_compare(app, terminal_size=size, run_before=act)
 
 
 async def start(pilot: Pilot[None]) -> None:
@@ -161,8 +243,6 @@ def test_dialog(
 
 
 def test_no_picture_holds_a_value() -> None:
-    from pathlib import Path
-
     import fictional_case as fiction
 
     pictures = list((Path(__file__).parent / "__snapshots__").rglob("*.raw")) + list(

@@ -63,7 +63,7 @@ class Played(Verbs):
     def scope(self, case, corpus, subjects, progress):
         self.calls.append(("scope", tuple(corpus), subjects))
 
-    def notify(self, case, out, phase, facts):
+    def notify(self, case, out, phase, facts, progress):
         self.calls.append(("notify", out, phase))
         if self.error is not None:
             raise self.error

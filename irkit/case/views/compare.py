@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import zip_longest
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from irkit.case.shown import clean
@@ -226,18 +228,28 @@ def _calls(keys: Sequence[ActorKey]) -> tuple[str, dict[str, Any]]:
 # -- in words, for both faces ------------------------------------------------------------------
 
 
-def comparison_lines(found: Comparison, width: int = 30) -> list[str]:
-    """Write two actors side by side, then what they share."""
+def comparison_lines(found: Comparison, columns: int = 90) -> list[str]:
+    """Write two actors side by side, then what they share.
+
+    Args:
+        found: the two actors.
+        columns: room across; a cell that needs more goes on in the next line.
+    """
     left, right = found.sides
-    rows = [("", _name(left), _name(right)), *_facts_rows(left, right)]
+    first = 28 if columns >= 90 else 20
+    width = max(10, (columns - first - 2) // 2)
+    rows = [("", _name(left, width), _name(right, width)), *_facts_rows(left, right)]
     seen: dict[str, None] = dict.fromkeys(
         name for side in found.sides for name, *_ in side.detectors
     )
     rows += [(n.replace("_", " "), _detector(left, n), _detector(right, n)) for n in seen]
-    lines = [
-        clean(f"{name:<28.28} {a:<{width}.{width}} {b:<{width}.{width}}").rstrip()
-        for name, a, b in rows
-    ]
+    lines = []
+    for name, a, b in rows:
+        cells = [wrap(clean(text), room) for text, room in ((name, first), (a, width), (b, width))]
+        lines += [
+            f"{x:<{first}} {y:<{width}} {z}".rstrip()
+            for x, y, z in zip_longest(*cells, fillvalue="")
+        ]
     return [*lines, "", *bond_lines(found.bonds, 2)]
 
 
@@ -291,9 +303,10 @@ def _facts_rows(left: ActorFacts, right: ActorFacts) -> list[tuple[str, str, str
     return rows
 
 
-def _name(side: ActorFacts) -> str:
+def _name(side: ActorFacts, width: int) -> str:
     unit = clean(side.key.unit)
-    return unit if len(unit) <= 30 else f"{unit[:14]}…{unit[-15:]}"
+    end = width // 2 - 1
+    return unit if len(unit) <= width else f"{unit[: width - end - 1]}…{unit[-end:]}"
 
 
 def _techniques(side: ActorFacts) -> str:

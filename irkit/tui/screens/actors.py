@@ -204,10 +204,12 @@ class ActorsScreen(BrowseScreen):
 
     def show_comparison(self, found: views.Comparison) -> None:
         """Show two actors side by side."""
+        # What a dialog takes off: a tenth, its border, its scrollbar.
+        columns = min(90, self.app.size.width * 94 // 100 - 9)
         self.app.push_screen(
             TextDialog(
                 "Two actors side by side",
-                "\n".join(views.comparison_lines(found)),
+                "\n".join(views.comparison_lines(found, columns)),
                 read_only=True,
             )
         )

@@ -31,7 +31,8 @@ ABOUT = {
     " needs a reason and goes to the custody log.",
     "deadlines": "Every legal clock, also those of which it is unknown whether they apply.",
     "notification": "The facts of the form. irkit fills what the case answers; you add what only"
-    " people know. {missing} goes to the next missing fact, {packet} builds the packet.",
+    " people know. {missing} goes to the next missing fact, {packet} builds the packet, {pages}"
+    " shows its pages: as pictures where the terminal can, else as text.",
     "evidence": "Every preserved file with its hash, and the chained log of who did what.",
     "quarantine": "Entries that could not be read. They are kept byte for byte and counted.",
 }

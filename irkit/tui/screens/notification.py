@@ -17,10 +17,12 @@ from irkit.tui.actions import bindings
 from irkit.tui.screens.base import CaseScreen
 from irkit.tui.text import clean, line, plural
 from irkit.tui.widgets.dialogs import AskDialog, ChooseDialog, Question, TextDialog
+from irkit.tui.widgets.pages import MARK, PagesDialog
 from irkit.tui.widgets.tables import Cell, PagedTable, TableColumn
 from irkit.tui.widgets.words import Words
 
 if TYPE_CHECKING:
+    from irkit.flow.reporting import DraftPages
     from irkit.playbook.fields import Field
 
 COLUMNS = (
@@ -309,17 +311,19 @@ class NotificationScreen(CaseScreen):
         """Draw the packet's pages as they would be built now; nothing is kept."""
         phase, verbs = self.phase, self.irkit.verbs
         self.notify("Drawing the pages…", markup=False, timeout=4)
-        self.fetch_case("pages", lambda case: (phase, *verbs.pages(case, phase)))
+        self.fetch_case("pages", lambda case: (phase, verbs.pages(case, phase)))
 
-    def show_pages(self, data: tuple[Phase, list[str], list[dict[str, str]]]) -> None:
-        """Show what changed, then the pages."""
-        phase, pages, changes = data
+    def show_pages(self, data: tuple[Phase, DraftPages]) -> None:
+        """Show the pages, and as text what changed."""
+        phase, drawn = data
         self.app.push_screen(
-            TextDialog(
+            PagesDialog(
                 f"Pages of the {phase.value} packet",
-                pages_text(pages, changes),
-                detail="Drawn for looking at: nothing was written, signed or logged.",
-                read_only=True,
+                pages_text(drawn.texts, drawn.changes),
+                "Drawn for looking at: nothing was written, signed or logged.",
+                pdf=drawn.pdf,
+                count=len(drawn.texts),
+                graphics=self.irkit.graphics,
             )
         )
 
@@ -344,7 +348,7 @@ def pages_text(pages: Sequence[str], changes: Sequence[dict[str, str]]) -> str:
     if not changes:
         out.append("  Nothing, or this is the first packet of the case.")
     for number, page in enumerate(pages, 1):
-        out += ["", f"──── page {number} of {len(pages)} ────", page.rstrip()]
+        out += ["", f"{MARK}{number} of {len(pages)} ────", page.rstrip()]
     return "\n".join(out)
 
 
