@@ -416,9 +416,11 @@ async def drive(case_path: Path, rounds: int) -> list[tuple[float, float]]:
                 return str(caption.content)
 
             await many(f"{name}: cursor down", "j", lambda table=table: table.selected_key, rounds)
+            # From the top, and only as often as there is a screen left of this page of rows.
+            await pilot.press("g")
             await many(
                 f"{name}: page down (screen)", "pagedown",
-                lambda table=table: table.selected_key, 4,
+                lambda table=table: table.selected_key, min(4, 99 // table.size.height),
             )  # fmt: skip
             await many(
                 f"{name}: next 100 rows", "right_square_bracket",
