@@ -63,6 +63,7 @@ class CaseSession:
         self._reveals: dict[str, float] = {}
         self._answers: dict[str, tuple[int, Any]] = {}
         self._behind: set[duckdb.DuckDBPyConnection] = set()
+        self._broken_off: set[duckdb.DuckDBPyConnection] = set()
         self._behind_lock = threading.Lock()
         self._keeping = threading.Lock()
         self._kept: set[object] = set()
@@ -103,7 +104,10 @@ class CaseSession:
                     # What was kept went between two statements; without it, the same rows.
                     return query(cursor)
             except duckdb.Error as error:
-                if behind and isinstance(error, duckdb.InterruptException):
+                # Broken off between a statement and its rows, the database misses the rows instead.
+                if behind and (
+                    isinstance(error, duckdb.InterruptException) or cursor in self._broken_off
+                ):
                     raise GaveWay from None
                 raise StorageError(
                     f"{self.path.name}: the case database did not answer ({type(error).__name__})",
@@ -119,12 +123,14 @@ class CaseSession:
                 self._behind.add(cursor)
             else:
                 for other in self._behind:
+                    self._broken_off.add(other)
                     other.interrupt()
         try:
             yield cursor
         finally:
             with self._behind_lock:
                 self._behind.discard(cursor)
+                self._broken_off.discard(cursor)
             cursor.close()
 
     def read_case(self, query: Callable[[Case], T], *, behind: bool = False) -> T:

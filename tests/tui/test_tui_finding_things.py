@@ -213,6 +213,17 @@ def test_reading_behind_gives_way_to_a_person(filled) -> None:
     assert len(ended) == 1
 
 
+def test_reading_behind_gives_way_between_a_statement_and_its_rows(filled) -> None:
+    session = CaseSession(filled)
+
+    def behind(_: duckdb.DuckDBPyConnection) -> None:
+        assert session.read(lambda other: other.execute("SELECT 1").fetchone()) == (1,)
+        raise duckdb.InvalidInputException("No open result set")
+
+    with pytest.raises(GaveWay):
+        session.read(behind, behind=True)
+
+
 async def test_a_key_is_answered_before_the_rows_are_read(filled, make_app) -> None:
     app = make_app(filled)
     async with app.run_test(size=(120, 30)) as pilot:
