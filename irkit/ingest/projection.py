@@ -17,6 +17,7 @@ general statement.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -30,6 +31,7 @@ from irkit.ingest.columns import (
 )
 from irkit.ingest.dialects import INPUTS, OUTPUTS, Case, index_of, value_of
 from irkit.ingest.extraction import Extraction
+from irkit.ingest.folding import folded
 from irkit.ingest.format import TARGETS, Format, Paths, first_of, literal
 from irkit.ingest.plain import Plain
 from irkit.ingest.shapes import (
@@ -45,6 +47,7 @@ from irkit.ingest.shapes import (
 )
 
 _SIG = "sig_"
+_CONSTANT = re.compile(r"NULL::[A-Z]+|'\{\}'")
 _BODIES = ("request", "response", "messages", "stop", "logit_bias", "tags")
 _VALID = (
     "SELECT row_no, CASE WHEN json_valid(line) AND starts_with(ltrim(line), '{') THEN line END"
@@ -76,17 +79,19 @@ def compile_format(
         matched carry no meaning.
     """
     ctes = _head(fmt, forced=forced, shape=shape, trusted=trusted)
+    known = _bound(fmt, shape)[1] if shape else {}
     inputs = tuple(INPUTS[i] for i in shape.inputs) if shape else INPUTS
     outputs = tuple(OUTPUTS[i] for i in shape.outputs) if shape else OUTPUTS
     typed = typed_names(fmt, shape) if shape else {}
     plain = _plain(shape, typed) if shape else {}
     stream = shape is None or "response" in wanted(fmt, shape)
-    ctes |= _values(stream=stream)
-    ctes |= _lists(
+    later = _values(stream=stream)
+    later |= _lists(
         _Side(value_of(inputs, typed), inputs, typed, _TURNS, _MESSAGES, plain),
         _Side(value_of(outputs, typed), outputs, typed, _ANSWERS, _CHOICES, plain),
     )
-    ctes |= _places()
+    later |= _places()
+    ctes |= {name: folded(layer, known) for name, layer in later.items()}
     columns = record_columns(fmt)
     items = ["row_no", "matched", "coalesce(parts, 1)::INTEGER AS parts"]
     items += [f"CAST({columns[name]} AS {kind}) AS {name}" for name, kind in RECORD_COLUMNS.items()]
@@ -104,7 +109,7 @@ def compile_format(
             "list_transform(chs, lambda c: to_json(c.tops)::VARCHAR) AS all_tops",
             "list_transform(chs, lambda c: c.scalars) AS all_scalars",
         ]
-    return _with(ctes, select(items, "placed"))
+    return _with(ctes, folded(select(items, "placed"), known))
 
 
 def shape_statement(fmt: Format) -> str | None:
@@ -220,22 +225,10 @@ def _general(fmt: Format) -> dict[str, str]:
 
 def _narrow(fmt: Format, shape: Shape) -> dict[str, str]:
     """Use what was extracted straight from the line; match only the dialects of the shape."""
-    whole = wanted(fmt, shape)
-    envelope = _envelope(fmt)
-    for name, path in (("request", shape.request), ("response", shape.response)):
-        if name not in whole:
-            # An object that is known to be there; nothing reads what is in it.
-            envelope[name] = "'{}'" if path else "NULL::VARCHAR"
+    computed, known = _bound(fmt, shape)
     typed = typed_names(fmt, shape)
-    for name in typed:
-        if name in envelope:
-            envelope[name] = f'"{name}"'
-    unwrap = [f"ik_unwrap({name}) AS {name}" for name in ("stop", "logit_bias", "tags")]
     body = {**REQUEST_TEXT, **REQUEST_JSON, **RESPONSE_TEXT, **RESPONSE_JSON}
-    absent = [] if shape.request else [*REQUEST_TEXT, *REQUEST_JSON]
-    absent += [] if shape.response else [*RESPONSE_TEXT, *RESPONSE_JSON]
-    absent += sorted(unread(shape) - set(absent))
-    kept = [name for name in body if name not in absent]
+    kept = [name for name in body if name not in known]
     ahead_of = list(earlier(fmt, shape))
     ahead = [f"{name} IS NULL" for name in ahead_of]
     guards = ["matched", *ahead]
@@ -249,14 +242,32 @@ def _narrow(fmt: Format, shape: Shape) -> dict[str, str]:
             guards.append(reading.holds.replace("{}", cases[last].name))
             if last:
                 guards.append(f"{index_of(cases[:last], typed)} = -1")
-    items = [f'{expr} AS "{key}"' for key, expr in envelope.items()]
+    items = [f'{expr} AS "{key}"' for key, expr in computed.items()]
+    fits = folded(" AND ".join(guards), known)
     return {
         "env": select(["row_no", "matched", *items, *kept, *ahead_of], "named"),
-        "whole": f"SELECT * REPLACE ({', '.join(unwrap)}) FROM env",
-        "nulls": select(["*", *(f"NULL::VARCHAR AS {name}" for name in absent)], "whole"),
-        "inner_": "SELECT * REPLACE (coalesce(" + " AND ".join(guards) + ", false) AS matched)"
-        " FROM nulls",
+        "inner_": f"SELECT * REPLACE (coalesce({fits}, false) AS matched) FROM env",
     }
+
+
+def _bound(fmt: Format, shape: Shape) -> tuple[dict[str, str], dict[str, str]]:
+    """Return what the records of a shape have to be asked for, and what is known of all of them."""
+    whole = wanted(fmt, shape)
+    envelope = _envelope(fmt)
+    for name, path in (("request", shape.request), ("response", shape.response)):
+        if name not in whole:
+            # An object that is known to be there; nothing reads what is in it.
+            envelope[name] = "'{}'" if path else "NULL::VARCHAR"
+    for name in typed_names(fmt, shape):
+        if name in envelope:
+            envelope[name] = f'"{name}"'
+    known = {name: expr for name, expr in envelope.items() if _CONSTANT.fullmatch(expr)}
+    computed = {name: expr for name, expr in envelope.items() if name not in known}
+    for name in {"stop", "logit_bias", "tags"} & set(computed):
+        computed[name] = f"ik_unwrap({computed[name]})"
+    absent = [] if shape.request else [*REQUEST_TEXT, *REQUEST_JSON]
+    absent += [] if shape.response else [*RESPONSE_TEXT, *RESPONSE_JSON]
+    return computed, known | dict.fromkeys([*absent, *unread(shape)], "NULL::VARCHAR")
 
 
 def _plain(shape: Shape, typed: Mapping[str, object]) -> dict[str, Plain]:
