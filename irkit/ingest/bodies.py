@@ -354,13 +354,16 @@ BODY_MACROS: tuple[str, ...] = (
         coalesce(c.text, c.outputText, c.generated_text, ik_text(json_extract(c.message,
           '$.content')::VARCHAR)),
         coalesce(c.stop_reason, c.completionReason, c.finish_reason)))""",
+    """CREATE MACRO ik_message_role(m) AS CASE
+      WHEN m.role IN ('user', 'assistant', 'system', 'tool') THEN m.role
+      ELSE ik_role(coalesce(m.role, m.author, CASE m.type
+        WHEN 'function_call_output' THEN 'tool' WHEN 'function_call' THEN 'assistant' END)) END""",
     # A turn that only brings a tool's answer back is the tool's, whatever role it is sent in.
     """CREATE MACRO ik_turn_role(m) AS CASE
       WHEN starts_with(coalesce(m.content, m.parts)::VARCHAR, '[')
         AND regexp_matches(coalesce(m.content, m.parts)::VARCHAR,
           '^\\[\\s*\\{\\s*"(type"\\s*:\\s*"tool_result|toolResult|functionResponse)"')
-      THEN 'tool' ELSE ik_role(coalesce(m.role, m.author, CASE m.type
-        WHEN 'function_call_output' THEN 'tool' WHEN 'function_call' THEN 'assistant' END)) END""",
+      THEN 'tool' ELSE ik_message_role(m) END""",
     """CREATE MACRO ik_turn_text(m) AS CASE
       WHEN m.tool_calls IS NULL AND m.reasoning_content IS NULL
       THEN coalesce(ik_text(coalesce(m.content, m.parts)::VARCHAR), '')

@@ -13,6 +13,7 @@ import mmap
 #: Less than this is joined as it is.
 _SMALL = 1 << 20
 _SPARE = 1 << 20
+_PRIVATE = hasattr(mmap, "MAP_PRIVATE") and hasattr(mmap, "MAP_ANONYMOUS")
 
 
 class Gathered:
@@ -63,7 +64,9 @@ class Gathered:
         if old is not None and end <= len(old):
             return old
         most = max(self._expected + _SPARE, end, 2 * len(old) if old is not None else 0)
-        room = mmap.mmap(-1, most)
+        # Private, because shared memory gets no large pages on most systems.
+        private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if _PRIVATE else {}
+        room = mmap.mmap(-1, most, **private)
         if hasattr(mmap, "MADV_HUGEPAGE"):
             try:
                 room.madvise(mmap.MADV_HUGEPAGE)

@@ -34,7 +34,11 @@ class Plain:
 
 #: A text that begins so may be an object or a list that was logged as such.
 _STRUCTURED = "(starts_with({0}, '{{') OR starts_with({0}, '['))"
-_JOINED = "array_to_string(list_transform({0}, lambda p: p.text), chr(10))"
+#: Nearly every message has one part.
+_JOINED = (
+    "CASE WHEN len({0}) = 1 THEN {0}[1].text"
+    " ELSE array_to_string(list_transform({0}, lambda p: p.text), chr(10)) END"
+)
 
 
 def _none(items: str, wrong: str) -> str:
@@ -53,10 +57,7 @@ def _are_parts(value: Any) -> bool:
 
 # -- messages -------------------------------------------------------------------------------------
 
-_ROLE = (
-    "list_transform({}, lambda m: ik_role(coalesce(m.role, m.author, CASE m.type"
-    " WHEN 'function_call_output' THEN 'tool' WHEN 'function_call' THEN 'assistant' END)))"
-)
+_ROLE = "list_transform({}, lambda m: ik_message_role(m))"
 _PART = '{"text":"VARCHAR","type":"VARCHAR","toolResult":"VARCHAR","functionResponse":"VARCHAR"}'
 _EXTRA = "x.tool_calls IS NOT NULL OR x.reasoning_content IS NOT NULL"
 _OTHER_PART = (
