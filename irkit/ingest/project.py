@@ -17,6 +17,7 @@ from irkit.ingest.engine import FAULTS, Engine, Lines, truths
 from irkit.ingest.entries import Reason
 from irkit.ingest.format import Format
 from irkit.ingest.giants import Giants
+from irkit.ingest.habits import Filled, Habit
 from irkit.ingest.projection import compile_format, shape_statement
 from irkit.ingest.prompts import split_prompts
 from irkit.ingest.registry import Registry
@@ -67,7 +68,8 @@ class Projector:
         self._max_nesting = max_nesting
         self._engine = Engine()
         self.router = Router(registry, self._engine)
-        self._compiled: dict[tuple[str, bool, Shape | None, bool], str] = {}
+        self._compiled: dict[tuple[str, bool, Shape | None, bool, Filled], str] = {}
+        self._habits: dict[tuple[str, Shape], Habit] = {}
         self._distrusted: set[tuple[str, Shape]] = set()
         self._unfit: set[tuple[str, Shape]] = set()
 
@@ -105,16 +107,18 @@ class Projector:
         tables: list[pa.Table] = []
         done = np.zeros(total, bool)
         if primary is not None and total:
-            for step in self._narrowing(primary, shape):
+            for step, filled in self._narrowing(primary, shape):
                 left = np.flatnonzero(~done)
                 if not len(left):
                     break
                 some = lines if len(left) == total else _take(lines, left)
-                found = self._run(primary, left, some, step)
+                found = self._run(primary, left, some, step, filled)
                 tables.append(_with(found, 0, ""))
                 done[found.column("row_no").to_numpy()] = True
-                if step is not None and 2 * len(found) < len(left):
-                    self._unfit.add((primary.id, step))
+                if step is not None and filled is None:
+                    self._habit(primary, step).learn(found)
+                    if 2 * len(found) < len(left):
+                        self._unfit.add((primary.id, step))
         rejects: list[PartReject] = []
         rest = np.flatnonzero(~done)
         if len(rest):
@@ -123,12 +127,18 @@ class Projector:
         records = giants.restore(_assemble(tables))
         return _checked(records, rejects, total, whole)
 
-    def _narrowing(self, fmt: Format, shape: Shape | None) -> Sequence[Shape | None]:
-        """Return the shapes to try in turn, the cheapest statement first."""
+    def _narrowing(self, fmt: Format, shape: Shape | None) -> Sequence[tuple[Shape | None, Filled]]:
+        """Return the shapes and columns to try in turn, the cheapest statement first."""
         if shape is None:
-            return [None]
+            return [(None, None)]
         steps = [shape] if shape == shape.wide else [shape, shape.wide]
-        return [step for step in steps[:-1] if (fmt.id, step) not in self._unfit] + steps[-1:]
+        steps = [step for step in steps[:-1] if (fmt.id, step) not in self._unfit] + steps[-1:]
+        filled = self._habit(fmt, steps[0]).filled
+        first = [(steps[0], filled)] if filled is not None else []
+        return [*first, *((step, None) for step in steps)]
+
+    def _habit(self, fmt: Format, shape: Shape) -> Habit:
+        return self._habits.setdefault((fmt.id, shape), Habit())
 
     def _odd(
         self, rows: NDArray[np.int64], lines: pa.Array
@@ -211,9 +221,10 @@ class Projector:
         rows: NDArray[np.int64],
         lines: Lines,
         shape: Shape | None = None,
+        filled: Filled = None,
     ) -> pa.Table:
         """Return the canonical rows of one format; calls with several prompts are split."""
-        found = self._guarded(fmt, rows, lines, split=False, shape=shape)
+        found = self._guarded(fmt, rows, lines, split=False, shape=shape, filled=filled)
         matched = truths(found.column("matched"))
         if not matched.all():
             found = found.filter(pa.array(matched))
@@ -236,32 +247,33 @@ class Projector:
         *,
         split: bool,
         shape: Shape | None = None,
+        filled: Filled = None,
     ) -> pa.Table:
         """Run the statement; if one entry defeats it, find that entry and leave it out."""
         if shape is not None and (fmt.id, shape.wide) not in self._distrusted:
             try:
-                return self._statement(fmt, rows, lines, split=split, shape=shape, trusted=True)
+                return self._statement(
+                    fmt, rows, lines, split=split, shape=shape, filled=filled, trusted=True
+                )
             except FAULTS:
                 raise
             except (duckdb.Error, pa.ArrowException):
                 # Some line is no valid JSON: from now on each is checked first.
                 self._distrusted.add((fmt.id, shape.wide))
         try:
-            return self._statement(fmt, rows, lines, split=split, shape=shape)
+            return self._statement(fmt, rows, lines, split=split, shape=shape, filled=filled)
         except FAULTS:
             raise
         except (duckdb.Error, pa.ArrowException):
             if len(rows) == 1:
                 # The entry then ends in quarantine as one that no format could read.
                 none = _take(lines, np.zeros(0, np.int64))
-                return self._statement(fmt, rows[:0], none, split=split, shape=shape)
+                return self._statement(fmt, rows[:0], none, split=split, shape=shape, filled=filled)
         half = len(rows) // 2
         index = np.arange(len(rows))
+        parts = [(rows[at], _take(lines, index[at])) for at in (slice(0, half), slice(half, None))]
         return pa.concat_tables(
-            [
-                self._guarded(fmt, rows[part], _take(lines, index[part]), split=split, shape=shape)
-                for part in (slice(0, half), slice(half, None))
-            ]
+            [self._guarded(fmt, *p, split=split, shape=shape, filled=filled) for p in parts]
         )
 
     def _statement(
@@ -272,15 +284,25 @@ class Projector:
         *,
         split: bool,
         shape: Shape | None = None,
+        filled: Filled = None,
         trusted: bool = False,
     ) -> pa.Table:
-        key = (fmt.id, split, shape, trusted)
+        key = (fmt.id, split, shape, trusted, filled)
         sql = self._compiled.get(key)
         if sql is None:
-            forced = self._forced is fmt
-            sql = compile_format(fmt, forced=forced, split=split, shape=shape, trusted=trusted)
+            sql = compile_format(
+                fmt,
+                forced=self._forced is fmt,
+                split=split,
+                shape=shape,
+                trusted=trusted,
+                filled=filled,
+            )
             self._compiled[key] = sql
-        return self._engine.run(sql, rows, lines)
+        found = self._engine.run(sql, rows, lines)
+        if filled is None or shape is None:
+            return found
+        return self._habit(fmt, shape).completed(found)
 
     def shape(self, fmt: Format, lines: Sequence[bytes]) -> Shape | None:
         """Return the shape that at least half of the sampled records have, if there is one."""

@@ -18,7 +18,7 @@ general statement.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from irkit.ingest.bodies import REQUEST_JSON, REQUEST_TEXT, RESPONSE_JSON, RESPONSE_TEXT
@@ -48,6 +48,12 @@ from irkit.ingest.shapes import (
 
 _SIG = "sig_"
 _CONSTANT = re.compile(r"NULL::[A-Z]+|'\{\}'")
+_AS_THEY_ARE = (
+    *("roles", "bodies", "system_at", "prompt_at"),
+    *("choice_no", "choice_body", "choice_finish"),
+)
+#: Columns of a statement besides ``row_no``, ``matched`` and ``parts``.
+OUTPUT = (*RECORD_COLUMNS, *_AS_THEY_ARE, "tokens", "token_logprobs", "tops")
 _BODIES = ("request", "response", "messages", "stop", "logit_bias", "tags")
 _VALID = (
     "SELECT row_no, CASE WHEN json_valid(line) AND starts_with(ltrim(line), '{') THEN line END"
@@ -62,6 +68,7 @@ def compile_format(
     split: bool = False,
     shape: Shape | None = None,
     trusted: bool = False,
+    filled: Collection[str] | None = None,
 ) -> str:
     """Return the statement that maps relation ``block(row_no, line)`` to canonical columns.
 
@@ -72,6 +79,7 @@ def compile_format(
             (only without a shape).
         shape: match only records of this shape.
         trusted: leave out the check that lines are valid JSON; the statement fails if one is not.
+        filled: return only these columns, and match only records in which all others are NULL.
 
     Returns:
         SQL whose rows have ``row_no``, ``matched``, ``parts`` (prompts in the call), then
@@ -96,8 +104,7 @@ def compile_format(
     items = ["row_no", "matched", "coalesce(parts, 1)::INTEGER AS parts"]
     items += [f"CAST({columns[name]} AS {kind}) AS {name}" for name, kind in RECORD_COLUMNS.items()]
     items += [
-        *("roles", "bodies", "system_at", "prompt_at"),
-        *("choice_no", "choice_body", "choice_finish"),
+        *_AS_THEY_ARE,
         "CASE WHEN len(tokens0) > 0 THEN tokens0 END AS tokens",
         "CASE WHEN len(tokens0) > 0 THEN lps0 END AS token_logprobs",
         "CASE WHEN len(tokens0) > 0 THEN to_json(tops0)::VARCHAR END AS tops",
@@ -109,7 +116,14 @@ def compile_format(
             "list_transform(chs, lambda c: to_json(c.tops)::VARCHAR) AS all_tops",
             "list_transform(chs, lambda c: c.scalars) AS all_scalars",
         ]
-    return _with(ctes, folded(select(items, "placed"), known))
+    last = folded(select(items, "placed"), known)
+    if filled is None:
+        return _with(ctes, last)
+    ctes["mapped"] = last
+    others = [name for name in OUTPUT if name not in filled]
+    fits = " AND ".join(["matched", *(f"{name} IS NULL" for name in others)])
+    kept = [name for name in OUTPUT if name in filled]
+    return _with(ctes, select(["row_no", f"{fits} AS matched", "parts", *kept], "mapped"))
 
 
 def shape_statement(fmt: Format) -> str | None:

@@ -153,5 +153,5 @@ def test_a_reading_that_fits_few_records_is_given_up(projector):
     lines = pa.array([json.dumps(openai(lists, TEXT[1]))] * 5, pa.large_string())
     found = projector.project(lines, projector.format("openai_pair"), shape)
     assert len(found.records) == 5
-    assert projector._narrowing(projector.format("openai_pair"), shape) == [shape.wide]
+    assert projector._narrowing(projector.format("openai_pair"), shape) == [(shape.wide, None)]
     assert np.all(found.records.column("row_no").to_numpy() == np.arange(5))
