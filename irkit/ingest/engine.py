@@ -16,7 +16,7 @@ from irkit.ingest.macros import MACROS
 #: Errors that no entry causes: a stop, or a declaration that cannot be compiled.
 FAULTS = (duckdb.InterruptException, duckdb.BinderException, duckdb.ParserException)
 #: Bytes of text per record batch: bounds what the JSON functions hold at once.
-_BATCH = 2 << 20
+_BATCH = 4 << 20
 _ROWS = 2048
 _MEMORY = "640MB"
 #: A line of tens of megabytes needs many times its size; only one is mapped at a time.

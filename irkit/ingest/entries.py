@@ -16,7 +16,6 @@ RAW_CAP = 64 << 10
 #: ``byte_offset`` of rows that are addressed by number only (Parquet, CSV).
 NO_OFFSET = -1
 
-_HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
 
 Numbers = NDArray[np.int64]
 #: One row of bytes per digest.
@@ -112,12 +111,11 @@ def rows_of(items: Sequence[bytes], size: int = 32) -> Digests:
 def as_hex(rows: Digests) -> pa.Array:
     """Return rows of bytes as a text array of hex digits."""
     count, size = rows.shape
-    digits = np.empty((count, 2 * size), np.uint8)
-    digits[:, 0::2] = _HEX[rows >> 4]
-    digits[:, 1::2] = _HEX[rows & 15]
+    digits = rows.tobytes().hex().encode()
     offsets = np.arange(count + 1, dtype=np.int32) * (2 * size)
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(digits.tobytes())]
-    return pa.Array.from_buffers(pa.string(), count, buffers)
+    return pa.Array.from_buffers(
+        pa.string(), count, [None, pa.py_buffer(offsets), pa.py_buffer(digits)]
+    )
 
 
 def reject(

@@ -27,6 +27,7 @@ from irkit.ingest.gather import Gathered
 BLOCK = 16 << 20
 
 _MAX_LINES = 1 << 18
+_STRIDE = 1 << 18
 
 _SPACE = b" \t\r\n\x0b\x0c"
 _MARKS = _SPACE + b"\x1e"
@@ -133,7 +134,7 @@ class LineSplitter:
 
     def _chunks(self, data: memoryview, *, open_tail: bool) -> Iterator[Chunk]:
         """Cut at line feeds; very short lines go in several chunks, to bound what is held."""
-        feeds = np.flatnonzero(np.frombuffer(data, np.uint8) == 10)
+        feeds = _feeds(data)
         if len(feeds) <= _MAX_LINES:
             yield self._chunk(data, feeds, open_tail=open_tail)
             return
@@ -211,6 +212,17 @@ class LineSplitter:
             *(rejects, blanks),
             open_tail and bool(len(keep)) and bool(keep[-1]),
         )
+
+
+def _feeds(data: memoryview) -> Numbers:
+    """Return the places of the line feeds."""
+    buffer = np.frombuffer(data, np.uint8)
+    # Piece by piece: the marks of all bytes at once would be as large again as the text.
+    pieces = [
+        np.flatnonzero(buffer[start : start + _STRIDE] == 10) + start
+        for start in range(0, len(buffer), _STRIDE)
+    ]
+    return np.concatenate([*pieces, np.zeros(0, np.int64)])
 
 
 def _chosen(lines: pa.Array, keep: NDArray[np.bool_], replaced: dict[int, bytes]) -> pa.Array:
