@@ -100,18 +100,10 @@ OVER: dict[str, tuple[str, ...]] = {
     "help": ("4", "question_mark"),
 }
 
-#: Screens whose wide layout is that of another one in the list.
-ONLY_SMALL = ("replay_why", "people", "deadlines", "quarantine", "evidence", "actors")
-
 
 @pytest.mark.parametrize(
     ("name", "size"),
-    [
-        (name, size)
-        for name in PICTURES
-        for size in SIZES
-        if size == SIZES[0] or name not in ONLY_SMALL
-    ],
+    [(name, size) for name in PICTURES for size in SIZES],
     ids=lambda value: value if isinstance(value, str) else f"{value[0]}x{value[1]}",
 )
 def test_screen(snap_compare, filled, make_app, monkeypatch, name: str, size) -> None:

@@ -16,6 +16,8 @@ from irkit.tui.app import IrkitApp
 from irkit.tui.screens.replay import ReplayScreen
 
 NAP = 0.012
+#: Naps in a row without work after which a screen counts as settled.
+QUIET = 4
 
 
 def _busy(pilot: Pilot[None]) -> list[Worker]:
@@ -30,7 +32,7 @@ def _busy(pilot: Pilot[None]) -> list[Worker]:
 async def settle(pilot: Pilot[None]) -> None:
     """Wait until no reading or writing is under way and its outcome is drawn."""
     quiet = 0
-    while quiet < 3:
+    while quiet < QUIET:
         # A screen draws at most sixty times a second, and what follows a drawing comes after it.
         # A nap that lasts longer than asked means that the application was at work meanwhile.
         begun = time.perf_counter()
@@ -43,7 +45,7 @@ async def settle(pilot: Pilot[None]) -> None:
             except WorkerCancelled:
                 pass  # a newer reading took its place
         quiet = 0 if busy or at_work else quiet + 1
-        if quiet == 3:
+        if quiet == QUIET:
             await pilot.pause()
             if _busy(pilot):
                 quiet = 0
