@@ -10,13 +10,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Button, OptionList, Static
 from textual.widgets.option_list import Option
 
 from irkit.case.views import Statement
 from irkit.tui.text import clean, line
 from irkit.tui.theme import STANDING
+from irkit.tui.widgets.dialogs import ListDialog
 
 
 def statement_line(one: Statement, key: str = "") -> Content:
@@ -27,13 +27,11 @@ def statement_line(one: Statement, key: str = "") -> Content:
     return Content.assemble(lead, (f"{symbol} {one.topic:<11} ", style), (line(one.brief), tone))
 
 
-class StandingDialog(ModalScreen[Statement | None]):
+class StandingDialog(ListDialog[Statement | None]):
     """All statements in full; choosing one goes to its detail."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,i", "cancel", "Close", show=False),
-        Binding("j", "move(1)", "Down", show=False),
-        Binding("k", "move(-1)", "Up", show=False),
     ]
 
     def __init__(self, statements: Sequence[Statement], places: Mapping[str, str]) -> None:
@@ -76,14 +74,6 @@ class StandingDialog(ModalScreen[Statement | None]):
     def action_cancel(self) -> None:
         """Close without going anywhere."""
         self.dismiss(None)
-
-    def action_move(self, by: int) -> None:
-        """Move by a statement."""
-        choices = self.query_one(OptionList)
-        if by > 0:
-            choices.action_cursor_down()
-        else:
-            choices.action_cursor_up()
 
     @on(OptionList.OptionSelected)
     def _chosen(self, event: OptionList.OptionSelected) -> None:

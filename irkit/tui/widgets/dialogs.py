@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
+from textual.screen import ModalScreen, ScreenResultType
 from textual.widgets import Button, Input, OptionList, Static, TextArea
 from textual.widgets.option_list import Option
 
@@ -175,13 +175,28 @@ class AskDialog(ModalScreen[dict[str, str] | None]):
             self.dismiss(answers)
 
 
-class ChooseDialog(ModalScreen[str | None]):
+class ListDialog(ModalScreen[ScreenResultType]):
+    """A dialog around one list, in which the vim keys move too."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j", "move(1)", "Down", show=False),
+        Binding("k", "move(-1)", "Up", show=False),
+    ]
+
+    def action_move(self, by: int) -> None:
+        """Move by a row."""
+        choices = self.query_one(OptionList)
+        if by > 0:
+            choices.action_cursor_down()
+        else:
+            choices.action_cursor_up()
+
+
+class ChooseDialog(ListDialog[str | None]):
     """A list to choose from."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", "Cancel", show=False),
-        Binding("j", "move(1)", "Down", show=False),
-        Binding("k", "move(-1)", "Up", show=False),
     ]
 
     def __init__(
@@ -215,14 +230,6 @@ class ChooseDialog(ModalScreen[str | None]):
     def action_cancel(self) -> None:
         """Close without choosing."""
         self.dismiss(None)
-
-    def action_move(self, by: int) -> None:
-        """Move by a row."""
-        choices = self.query_one(OptionList)
-        if by > 0:
-            choices.action_cursor_down()
-        else:
-            choices.action_cursor_up()
 
     @on(OptionList.OptionSelected)
     def _chosen(self, event: OptionList.OptionSelected) -> None:
